@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * C macros and inline functions that Rust cannot call. One file per C header;
+ * nothing here does more than its C namesake.
+ */
+
+#include "hmm.c"
+#include "ib_verbs.c"
+#include "mm.c"
+#include "mmu_notifier.c"
+#include "pid.c"
+#include "sched_mm.c"
+#include "sched_signal.c"

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/mmu_notifier.h>
+
+bool rust_helper_mmu_interval_read_retry(struct mmu_interval_notifier *notifier,
+					 unsigned long seq)
+{
+	return mmu_interval_read_retry(notifier, seq);
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/sched/mm.h>
+
+void rust_helper_fs_reclaim_acquire(gfp_t gfp_mask)
+{
+	fs_reclaim_acquire(gfp_mask);
+}
+
+void rust_helper_fs_reclaim_release(gfp_t gfp_mask)
+{
+	fs_reclaim_release(gfp_mask);
+}
