@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Verified RDMA on an ODP region until SIGTERM: pages are written, given back,
+ * read, and the region is registered anew now and then. Every byte is checked.
+ */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/odp.h"
+
+#define PAGES	64
+#define PAUSE_US	2000
+#define STALL_S	5	/* no step should take that long */
+
+struct traffic {
+	struct odp o;
+	unsigned char *addr, *source, *sink;
+	struct ibv_mr *mr, *source_mr, *sink_mr;
+	uint64_t stamp[PAGES];		/* 0: the page must read as zeros */
+	unsigned long steps, wrong, pages;
+	time_t slowest;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	stop = 1;
+}
+
+static void transfer(struct traffic *t, enum ibv_wr_opcode op,
+		     struct ibv_mr *local, size_t first, size_t count)
+{
+	enum ibv_wc_status status;
+
+	status = odp_rdma_pages(&t->o, op, local, ODP_PAGE, t->mr, first,
+				count, t->o.chunk);
+	if (!status)
+		return;
+	printf("step %lu, RDMA %s: %s\n", t->steps,
+	       op == IBV_WR_RDMA_READ ? "READ" : "WRITE",
+	       ibv_wc_status_str(status));
+	t->wrong++;
+	odp_connect(&t->o);
+}
+
+static bool right(struct traffic *t, const unsigned char *addr, size_t i)
+{
+	if (t->stamp[i])
+		return odp_stamped(addr, t->o.chunk, i, t->stamp[i]);
+	for (size_t b = 0; b < t->o.chunk; b++)
+		if (addr[b])
+			return false;
+	return true;
+}
+
+static void check(struct traffic *t, const unsigned char *where,
+		  const char *what, size_t first, size_t count)
+{
+	for (size_t i = first; i < first + count; i++) {
+		t->pages++;
+		if (right(t, where + i * ODP_PAGE, i))
+			continue;
+		if (t->wrong++ < 10)
+			printf("step %lu: page %zu is wrong, seen by %s\n",
+			       t->steps, i, what);
+	}
+}
+
+static void step(struct traffic *t, unsigned short rnd[3])
+{
+	size_t first = odp_random(rnd, PAGES);
+	size_t count = 1 + odp_random(rnd, PAGES - first);
+
+	switch (odp_random(rnd, 8)) {
+	case 0:
+		if (madvise(t->addr + first * ODP_PAGE, count * ODP_PAGE,
+			    MADV_DONTNEED))
+			odp_die(errno, "MADV_DONTNEED");
+		for (size_t i = first; i < first + count; i++)
+			t->stamp[i] = 0;
+		break;
+	case 1:
+		ibv_dereg_mr(t->mr);
+		t->mr = odp_reg(&t->o, t->addr, PAGES * ODP_PAGE,
+				ODP_RW | IBV_ACCESS_ON_DEMAND);
+		break;
+	case 2:
+		check(t, t->addr, "the CPU", first, count);
+		break;
+	case 3:
+	case 4:
+		memset(t->sink + first * ODP_PAGE, 0xff, count * ODP_PAGE);
+		transfer(t, IBV_WR_RDMA_READ, t->sink_mr, first, count);
+		check(t, t->sink, "RDMA READ", first, count);
+		break;
+	default:
+		for (size_t i = first; i < first + count; i++) {
+			t->stamp[i] = t->steps + 1;
+			odp_stamp(t->source + i * ODP_PAGE, t->o.chunk, i,
+				  t->stamp[i]);
+		}
+		transfer(t, IBV_WR_RDMA_WRITE, t->source_mr, first, count);
+	}
+	t->steps++;
+	/* A task that never sleeps holds up the livepatch, for seconds at a time */
+	usleep(odp_random(rnd, PAUSE_US));
+}
+
+int main(void)
+{
+	const size_t len = PAGES * ODP_PAGE;
+	struct traffic t = {};
+	unsigned short rnd[3];
+
+	signal(SIGTERM, on_term);
+	odp_seed(rnd);
+	odp_open(&t.o);
+	t.addr = odp_map(len);
+	t.source = odp_map(len);
+	t.sink = odp_map(len);
+	t.mr = odp_reg(&t.o, t.addr, len, ODP_RW | IBV_ACCESS_ON_DEMAND);
+	t.source_mr = odp_reg(&t.o, t.source, len, IBV_ACCESS_LOCAL_WRITE);
+	t.sink_mr = odp_reg(&t.o, t.sink, len, IBV_ACCESS_LOCAL_WRITE);
+	puts("running");
+	fflush(stdout);
+
+	while (!stop) {
+		time_t start = time(NULL);
+
+		step(&t, rnd);
+		if (time(NULL) - start > t.slowest)
+			t.slowest = time(NULL) - start;
+	}
+	check(&t, t.addr, "the CPU", 0, PAGES);
+	ibv_dereg_mr(t.mr);
+	ibv_dereg_mr(t.source_mr);
+	ibv_dereg_mr(t.sink_mr);
+	odp_close(&t.o);
+	printf("%lu steps, %lu pages verified, %lu wrong, slowest step under %ld s\n",
+	       t.steps, t.pages, t.wrong, (long)t.slowest + 1);
+	return t.wrong || t.slowest > STALL_S ? ODP_DEFECT : ODP_OK;
+}
