@@ -193,12 +193,29 @@ impl DmaMap<'_> {
         }
     }
 
+    /// Whether the page of an entry is known to be the right one: it was entered under the lock, and
+    /// has not been invalidated since.
+    fn is_trusted(&self, entry: HmmPfn) -> bool {
+        entry.is_valid()
+            && match self.device {
+                DmaDevice::Virtual => entry.is_committed(),
+                DmaDevice::Real(_) => entry.is_dma_mapped(),
+            }
+    }
+
     /// Enters what a validated walk has `seen` of a page. Returns what had to go for it.
     #[inline]
     pub(crate) fn enter(&mut self, index: PageIndex<UmemPage>, seen: HmmPfn) -> Option<Unmapped> {
-        if self.get(index).is_dma_mapped() {
-            return self.enter_mapped(index, seen);
+        let old = self.get(index);
+
+        if self.is_trusted(old) || old.is_dma_mapped() {
+            return self.enter_again(index, seen);
         }
+        self.enter_first(index, seen);
+        None
+    }
+
+    fn enter_first(&mut self, index: PageIndex<UmemPage>, seen: HmmPfn) {
         let entry = match self.device {
             _ if !seen.is_valid() => HmmPfn::EMPTY,
             DmaDevice::Virtual => seen.committed(),
@@ -206,24 +223,27 @@ impl DmaMap<'_> {
         };
         // INVARIANT: The page is as a walk saw it that was validated under the lock.
         self.set(index, entry);
-        None
     }
 
-    /// [`DmaMap::enter`] for an entry that is mapped for DMA.
-    fn enter_mapped(&mut self, index: PageIndex<UmemPage>, seen: HmmPfn) -> Option<Unmapped> {
+    /// [`DmaMap::enter`] for a page that is in the table.
+    ///
+    /// Another walk may have entered it after this one passed by: that a page comes, or becomes
+    /// writable, invalidates nothing. So the device can have written through the entry already, and
+    /// what it allows may grow, but not shrink.
+    fn enter_again(&mut self, index: PageIndex<UmemPage>, seen: HmmPfn) -> Option<Unmapped> {
         let old = self.get(index);
 
         if !seen.is_valid() {
-            // Not reported this time, but not invalidated either: the mapping is still good.
             return None;
         }
-        if old.pfn() == seen.pfn() {
-            self.set(index, old.refreshed(seen));
+        if self.is_trusted(old) && old.pfn() == seen.pfn() {
+            self.set(index, old.with_access_of(seen));
             return None;
         }
-        // C fills the table of a huge-page region with base pages.
+        // C fills the table of a huge-page region with base pages, and forgets the page, but not
+        // the mapping, when it looks at a region and does not see it.
         let unmapped = self.unmap(index);
-        self.set(index, seen);
+        self.enter_first(index, seen);
         Some(unmapped)
     }
 
@@ -250,6 +270,10 @@ impl DmaMap<'_> {
             return Unmapped::default();
         }
 
+        if old.is_dma_mapped() && !old.is_valid() {
+            // `hmm_dma_unmap_pfn()` would leave the mapping of a page that C forgot.
+            self.set(index, old.revalidated());
+        }
         let was_dma_mapped = old.is_dma_mapped()
             // SAFETY: `index` is in the table, or its entry would have been empty, and the map
             // belongs to the device.
@@ -260,13 +284,12 @@ impl DmaMap<'_> {
                     index.get(),
                 )
             };
-        // A virtual device needs no DMA mapping to use an entry, be it C's. Whether the page of one
-        // of C's is still the right one, nobody knows: it is not touched.
-        let (usable, trusted) = match self.device {
-            DmaDevice::Virtual => (old.is_valid(), old.is_committed() && self.writable),
-            DmaDevice::Real(_) => (was_dma_mapped, was_dma_mapped),
+        // A virtual device needs no DMA mapping to use an entry, be it C's.
+        let usable = match self.device {
+            DmaDevice::Virtual => old.is_valid(),
+            DmaDevice::Real(_) => was_dma_mapped,
         };
-        let dirty = trusted && old.is_writable();
+        let dirty = self.writable && old.is_writable() && self.is_trusted(old);
 
         if dirty {
             // SAFETY: By the type invariants the page is still there: whoever takes it away waits

@@ -66,13 +66,9 @@ impl HmmPfn {
     const VALID: usize = odp_bindings::hmm_pfn_flags_HMM_PFN_VALID;
     const WRITE: usize = odp_bindings::hmm_pfn_flags_HMM_PFN_WRITE;
     const DMA_MAPPED: usize = odp_bindings::hmm_pfn_flags_HMM_PFN_DMA_MAPPED;
-    const P2PDMA: usize = odp_bindings::hmm_pfn_flags_HMM_PFN_P2PDMA;
-    const P2PDMA_BUS: usize = odp_bindings::hmm_pfn_flags_HMM_PFN_P2PDMA_BUS;
     const ORDER_SHIFT: usize = odp_bindings::hmm_pfn_flags_HMM_PFN_ORDER_SHIFT;
     const ORDER_MASK: usize = 0x1f;
     const PFN_MASK: usize = (1 << Self::ORDER_SHIFT) - 1;
-    /// The flags that say how the entry is mapped for DMA, which a walk knows nothing of.
-    const DMA_STATE: usize = Self::DMA_MAPPED | Self::P2PDMA | Self::P2PDMA_BUS;
 
     /// An entry for a page of which nothing is known.
     pub const EMPTY: Self = Self(0);
@@ -133,10 +129,14 @@ impl HmmPfn {
         (self.0 >> Self::ORDER_SHIFT) & Self::ORDER_MASK == Self::ORDER_MASK
     }
 
-    /// The entry for a page that a walk has just `seen`, which was `self` before: the DMA mapping
-    /// stays as it is, the rest is the walk's.
-    pub const fn refreshed(self, seen: HmmPfn) -> Self {
-        Self((self.0 & Self::DMA_STATE) | (seen.0 & !Self::DMA_STATE))
+    /// This entry, writable too if that is how a later look has `seen` the same page.
+    pub(crate) const fn with_access_of(self, seen: HmmPfn) -> Self {
+        Self(self.0 | (seen.0 & Self::WRITE))
+    }
+
+    /// This entry, declared valid.
+    pub(crate) const fn revalidated(self) -> Self {
+        Self(self.0 | Self::VALID)
     }
 
     /// The page of a valid entry.
