@@ -55,7 +55,7 @@ impl Deadline {
     ///
     /// `EBUSY` if there is none left.
     pub fn remaining(&self) -> Result<NonZeroUsize> {
-        // CAST: A second is few jiffies.
+        // CAST: A limit in jiffies is far from the sign bit.
         let least = match self.rounds {
             0..=MIN_ROUNDS => (self.limit / MIN_ROUNDS as usize) as isize,
             _ => 0,

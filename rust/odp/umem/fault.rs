@@ -5,11 +5,16 @@
 use super::{Locked, UmemOdp};
 use crate::{
     deadline::Deadline,
+    dma::DmaDevice,
     hmm::Access,
     page::{PageRange, UserVa},
     snapshot::{PfnBuffer, Snapshot},
 };
-use kernel::{mm::MmWithUser, prelude::*};
+use kernel::{mm::MmWithUser, prelude::*, time::Msecs};
+
+/// How long a fault, with all its retries, may lose against invalidations: long, for an error breaks
+/// the device's connection, but not for ever, as in C, where each retry has a second of its own.
+const PATIENCE: Msecs = 10 * odp_bindings::HMM_RANGE_DEFAULT_TIMEOUT;
 
 /// The outcome of a fault. The umem is locked, so that the driver can pass the entries to its
 /// device before an invalidation can take them away again.
@@ -26,8 +31,8 @@ impl UmemOdp {
     /// Brings the pages of `[va, va + len)` into the table and returns with the umem locked.
     ///
     /// The owner's address space is held, by an mmget, while it is walked. All attempts together
-    /// have [`HMM_RANGE_DEFAULT_TIMEOUT`] to win against concurrent invalidations; those in vain are
-    /// added to `retries`. On an error the umem is unlocked, and nothing more than before is usable
+    /// have ten seconds to win against concurrent invalidations; those in vain are added to
+    /// `retries`. On an error the umem is unlocked, and nothing more than before is usable
     /// for the device.
     ///
     /// # Errors
@@ -38,8 +43,6 @@ impl UmemOdp {
     /// - `EOVERFLOW` if the number of pages does not fit C's `int`;
     /// - `ENOMEM` if there is no memory for the snapshot;
     /// - else as [`Snapshot::walk`].
-    ///
-    /// [`HMM_RANGE_DEFAULT_TIMEOUT`]: srctree/include/linux/hmm.h
     pub fn map_and_lock(
         &self,
         va: UserVa,
@@ -86,21 +89,36 @@ impl UmemOdp {
         access: Access,
         retries: &mut u64,
     ) -> Result<Mapped<'_>> {
-        let mut deadline = Deadline::after_msecs(odp_bindings::HMM_RANGE_DEFAULT_TIMEOUT);
+        let mut deadline = Deadline::after_msecs(PATIENCE);
         let mut buffer = PfnBuffer::new();
+        let mut present = 0usize;
+        // A virtual device's driver heeds every invalidation, so what was entered of one piece needs
+        // no regard while the next one is walked. A real one's may ignore them until it has mapped a
+        // page: there all pieces have to be one snapshot.
+        let step = match self.device() {
+            DmaDevice::Virtual => access.pages_at_once(),
+            DmaDevice::Real(_) => usize::MAX,
+        };
+        let (mut piece, mut rest) = part.split(step);
 
         loop {
-            if let Some((locked, present)) =
-                self.attempt(&mut buffer, mm, part, access, &deadline)?
-            {
-                return Ok(Mapped {
-                    locked,
-                    pages: part.umem_pages(),
-                    present,
-                });
+            let Some((locked, more)) = self.attempt(&mut buffer, mm, piece, access, &deadline)?
+            else {
+                deadline.collided();
+                *retries = retries.saturating_add(1);
+                continue;
+            };
+            present = present.saturating_add(more);
+            match rest {
+                None => {
+                    return Ok(Mapped {
+                        locked,
+                        pages: part.umem_pages(),
+                        present,
+                    })
+                }
+                Some(pages) => (piece, rest) = pages.split(step),
             }
-            deadline.collided();
-            *retries = retries.saturating_add(1);
         }
     }
 
