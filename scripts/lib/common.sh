@@ -3,6 +3,9 @@
 #
 # Sourced by the scripts: where things are, progress lines, one-sentence errors.
 
+# A user's PATH leaves out what is root's, such as chroot.
+PATH=$PATH:/usr/sbin:/sbin
+
 project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 ODP_CACHE=${ODP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rust-odp}
 ODP_CACHE=$(realpath -m "$ODP_CACHE")
