@@ -148,7 +148,7 @@ impl OwnedUmemOdp {
         // An implicit umem has no notifier. C leaves this zero.
         umem.notifier.invalidate_seq = Pid::current_exec_id();
         // INVARIANT: An implicit umem has neither notifier nor table.
-        Ok(Self(umem.publish()))
+        Ok(Self(umem.into_raw()))
     }
 
     /// Makes the umem of `[addr, addr + len)` in the address space of an implicit region.
@@ -283,6 +283,7 @@ impl Template<'_> {
         umem.umem.ibdev = self.device.0.get();
         umem.umem.owning_mm = self.mm.as_raw();
         umem.umem.set_writable(self.writable.into());
+        umem.umem.set_is_odp(1);
         umem.page_shift = self.shift.get();
         // The umem owns the reference from here on, and `NewUmem` drops it on an error.
         umem.tgid = ARef::into_raw(self.tgid).as_ptr().cast();
@@ -316,48 +317,30 @@ impl Template<'_> {
         // SAFETY: The new umem is ours alone, and zeroed.
         unsafe { DmaMap::allocate(&raw mut umem.map, device, &range)? };
 
-        let raw = umem.publish();
-        // SAFETY: `mm` is in use, and the notifier pinned. On failure nobody has seen the umem.
+        // SAFETY: `mm` is in use, and the notifier stays where it is on the heap. If it cannot be
+        // registered, nobody has seen the table.
         unsafe {
-            let notifier = &raw mut (*raw.as_ptr()).notifier;
-            if let Err(error) = IntervalNotifier::insert(notifier, mm, &range, ops) {
-                DmaMap::free(&raw mut (*raw.as_ptr()).map, device);
-                drop(NewUmem::recall(raw));
-                return Err(error);
-            }
+            IntervalNotifier::insert(&raw mut umem.notifier, mm, &range, ops)
+                .inspect_err(|_| DmaMap::free(&raw mut umem.map, device))?;
         }
         // INVARIANT: Set up, registered, and only the result will release it.
-        Ok(OwnedUmemOdp(raw))
+        Ok(OwnedUmemOdp(umem.into_raw()))
     }
 }
 
-/// A umem that nobody but its maker has seen.
+/// A umem that is not handed out yet. Dropping it frees the memory and gives up the pid, no more.
 ///
 /// # Invariants
 ///
-/// It has neither a notifier nor a table, but a reference to a pid.
+/// It holds a reference to its pid.
 struct NewUmem(KBox<ib_umem_odp>);
 
 impl NewUmem {
-    /// Declares the umem to be ODP and leaves its ownership to the caller.
-    fn publish(self) -> NonNull<ib_umem_odp> {
+    /// Leaves the umem, with all that it holds, to the caller.
+    fn into_raw(self) -> NonNull<ib_umem_odp> {
         let mut this = ManuallyDrop::new(self);
-        let raw = &raw mut *this.0;
-        // SAFETY: The box is not dropped, so its memory stays, and is ours.
-        unsafe {
-            (*raw).umem.set_is_odp(1);
-            NonNull::new_unchecked(raw)
-        }
-    }
 
-    /// Takes back a umem that could not be registered after all.
-    ///
-    /// # Safety
-    ///
-    /// `raw` must come from [`NewUmem::publish`] and not be used again.
-    unsafe fn recall(raw: NonNull<ib_umem_odp>) -> Self {
-        // SAFETY: It is the box that `publish` left to the caller.
-        Self(unsafe { KBox::from_raw(raw.as_ptr()) })
+        NonNull::from(&mut *this.0)
     }
 }
 
