@@ -8,10 +8,6 @@ RUNNER=${RUNNER:-$(find /usr/share/rdma-core* -name run_tests.py 2>/dev/null | h
 PASSES=15	# of rdma-core 65 on stock rxe, the rest needs what rxe lacks
 HUGE_PAGES=64
 
-huge_pages_restore() {
-	echo "$huge_pages" >/proc/sys/vm/nr_hugepages
-}
-
 # Lines "name ... ok" and "name ... skipped 'reason'" of unittest, of which name
 # and result may be torn apart by what the test logs, as KTAP lines.
 report() {
@@ -56,9 +52,7 @@ rust_served() {
 
 odp_init
 [[ -n $RUNNER ]] || odp_skip_all "rdma-core's tests are not installed"
-huge_pages=$(</proc/sys/vm/nr_hugepages)
-odp_at_exit huge_pages_restore
-echo "$HUGE_PAGES" >/proc/sys/vm/nr_hugepages
+odp_huge_pages "$HUGE_PAGES"
 
 odp_load
 odp_counters_save

@@ -256,6 +256,14 @@ static void small_pages_in_huge_umem(void)
 	munmap(memory, 2 * HUGE);
 }
 
+/* Whether a page that is clean becomes dirty when it is taken from the device. */
+static void dirtied(const char *what, long object, uint64_t addr)
+{
+	call(ABI_CLEAN, 0, addr, 0, 0, 0);
+	unmap(object, addr, addr + 4096);
+	show(what, call(ABI_IS_DIRTY, 0, addr, 0, 0, 0).result);
+}
+
 /* Where C and Rust are to differ. */
 
 static void huge_pages(void)
@@ -295,10 +303,7 @@ static void better(char *memory)
 	table("table after the fault that failed", object, base, 4096, 8);
 
 	map("fault of a page", object, base, 4096, 1, 1);
-	call(ABI_CLEAN, 0, base, 0, 0, 0);
-	unmap(object, base, base + 4096);
-	show("dirty when it was writable for the device",
-	     call(ABI_IS_DIRTY, 0, base, 0, 0, 0).result);
+	dirtied("dirty when it was writable for the device", object, base);
 	release(object);
 }
 
@@ -317,10 +322,7 @@ static void leftovers(char *memory)
 	table("what it left", object, base, 4096, 8);
 	if (getchar() == EOF)
 		odp_die(0, "no word that the module is loaded");
-	call(ABI_CLEAN, 0, base, 0, 0, 0);
-	unmap(object, base, base + 4096);
-	show("a page that an entry names is dirtied",
-	     call(ABI_IS_DIRTY, 0, base, 0, 0, 0).result);
+	dirtied("a page that an entry names is dirtied", object, base);
 	release(object);
 }
 

@@ -100,12 +100,11 @@ odp_init
 [[ -e $ODP_HERE/$abi_module.ko ]] || odp_skip_all "no $abi_module.ko"
 odp_plan 33
 odp_at_exit abi_unload
-echo 64 >/proc/sys/vm/nr_hugepages
-netdev=$(rdma link show "$ODP_DEV/1" | sed -n 's/.* netdev \([^ ]*\).*/\1/p')
+odp_huge_pages 64
 
 # A driver counts in npages what it maps for DMA: nothing, where there is none.
 huge=0
-abi_compare "virtual DMA" netdev="$netdev"
+abi_compare "virtual DMA" netdev="$(odp_find_netdev)"
 better "dirty when it was writable for the device" 1 0
 huge=4
 abi_compare "real DMA"

@@ -292,6 +292,19 @@ odp_cgroup_remove() {
 	odp_wait 10 rmdir "$odp_group" 2>/dev/null
 }
 
+# --- memory ----------------------------------------------------------------
+
+# odp_huge_pages N: reserves huge pages, until the test's end.
+odp_huge_pages() {
+	odp_huge_pages_found=$(</proc/sys/vm/nr_hugepages)
+	odp_at_exit odp_huge_pages_restore
+	echo "$1" >/proc/sys/vm/nr_hugepages
+}
+
+odp_huge_pages_restore() {
+	echo "$odp_huge_pages_found" >/proc/sys/vm/nr_hugepages
+}
+
 # --- the RDMA device and its modules ---------------------------------------
 
 # A module's holders first, then the module.
@@ -306,9 +319,14 @@ odp_rmmod_tree() {
 	rmmod "$1" && odp_removed=("$1" "${odp_removed[@]}")
 }
 
+# The net device under the RDMA device.
+odp_find_netdev() {
+	rdma link show "$ODP_DEV/1" | sed -n 's/.* netdev \([^ ]*\).*/\1/p'
+}
+
 # Takes the device away, and all modules down to ib_core.
 odp_rdma_down() {
-	odp_netdev=$(rdma link show "$ODP_DEV/1" | sed -n 's/.* netdev \([^ ]*\).*/\1/p')
+	odp_netdev=$(odp_find_netdev)
 	[[ -n $odp_netdev ]] || {
 		echo "no netdev under $ODP_DEV"
 		return 1
