@@ -113,7 +113,6 @@ remove_tree() {
 # need_space MEGABYTES
 need_space() {
 	local free
-	mkdir -p "$ODP_CACHE" 2>/dev/null || die "cannot make the cache folder $ODP_CACHE: set ODP_CACHE to a writable place"
 	free=$(df --output=avail -BM "$ODP_CACHE" | tail -n 1 | tr -dc 0-9)
 	[ "$free" -ge "$1" ] ||
 		die "$ODP_CACHE has $free MB free and $1 MB are needed: make room there or set ODP_CACHE to another disk"
