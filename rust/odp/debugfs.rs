@@ -8,31 +8,8 @@
 //!
 //! C header: [`include/linux/debugfs.h`](srctree/include/linux/debugfs.h)
 
-use kernel::{
-    bindings,
-    prelude::*,
-    str::CStr,
-    sync::atomic::{Atomic, Relaxed},
-};
-
-/// A counter: any number of tasks count, and debugfs shows it as a decimal number.
-#[repr(transparent)]
-pub struct Counter(Atomic<u64>);
-
-impl Counter {
-    /// A counter at zero.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(Atomic::new(0))
-    }
-
-    /// Counts `n` more. Wraps around.
-    pub fn add(&self, n: u64) {
-        if n != 0 {
-            self.0.fetch_add(n, Relaxed);
-        }
-    }
-}
+use crate::counter::Counter;
+use kernel::{bindings, prelude::*, str::CStr};
 
 /// A folder of counters at the root of debugfs, which goes when it is dropped.
 ///
@@ -60,7 +37,7 @@ impl CounterDir {
         // SAFETY: `name` is a C string. The counter lives for ever, as far as this module does, and
         // dropping the folder waits for those who read it.
         unsafe {
-            bindings::debugfs_create_u64(name.as_char_ptr(), 0o444, self.0, counter.0.as_ptr())
+            bindings::debugfs_create_u64(name.as_char_ptr(), 0o444, self.0, counter.as_ptr())
         };
     }
 }

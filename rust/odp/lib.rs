@@ -46,6 +46,7 @@
 
 #![crate_name = "odp"]
 
+pub mod counter;
 pub mod deadline;
 pub mod debugfs;
 pub mod dma;

@@ -6,12 +6,7 @@
 //! do; pages are counted in the umem's own page size.
 
 use kernel::prelude::*;
-use odp::{
-    debugfs::{Counter, CounterDir},
-    dma::Unmapped,
-    umem::Mapped,
-    Access,
-};
+use odp::{counter::Counter, debugfs::CounterDir, dma::Unmapped, umem::Mapped, Access};
 
 /// Declares the counters and the debugfs files that show them, of the same names.
 macro_rules! counters {
