@@ -9,5 +9,6 @@
 #include "mm.c"
 #include "mmu_notifier.c"
 #include "pid.c"
+#include "rwlock.c"
 #include "sched_mm.c"
 #include "sched_signal.c"

@@ -54,6 +54,7 @@ pub mod hmm;
 pub mod notifier;
 pub mod page;
 pub mod pid;
+pub mod rwlock;
 pub mod snapshot;
 pub mod umem;
 
