@@ -7,3 +7,9 @@ bool rust_helper_mmu_interval_read_retry(struct mmu_interval_notifier *notifier,
 {
 	return mmu_interval_read_retry(notifier, seq);
 }
+
+void rust_helper_mmu_interval_set_seq(struct mmu_interval_notifier *notifier,
+				      unsigned long seq)
+{
+	mmu_interval_set_seq(notifier, seq);
+}

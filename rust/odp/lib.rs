@@ -60,7 +60,7 @@ pub mod umem;
 
 pub use dma::DmaMap;
 pub use hmm::{Access, HmmPfn};
-pub use notifier::{IntervalNotifier, InvalidateLocked, ReadSeq};
+pub use notifier::{IntervalNotifier, Invalidate, InvalidateLocked, ReadSeq, Watch};
 pub use page::{PageIndex, PageRange, PageShift, UserVa};
 pub use pid::Pid;
 pub use snapshot::{Snapshot, Validated};

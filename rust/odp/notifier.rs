@@ -9,9 +9,10 @@
 //!
 //! C header: [`include/linux/mmu_notifier.h`](srctree/include/linux/mmu_notifier.h)
 
-use crate::page::PageRange;
+use crate::page::{PageRange, UserVa};
+use core::{ops::Deref, ptr::NonNull};
 use kernel::{
-    bindings,
+    bindings, container_of,
     error::to_result,
     mm::{Mm, MmWithUser},
     prelude::*,
@@ -148,5 +149,148 @@ impl ReadSeq<'_> {
     /// that validating this one validates the other.
     pub fn continues(&self, earlier: &ReadSeq<'_>) -> bool {
         core::ptr::eq(self.notifier, earlier.notifier) && self.seq == earlier.seq
+    }
+}
+
+/// What is to be done when the kernel takes pages away from a process. The other side of
+/// [`Watch`].
+///
+/// # Safety
+///
+/// - The guard that [`lock()`] returns is of the watch that it was given:
+///   [`InvalidateLocked::notifier`] of it is [`Watch::notifier`].
+/// - [`lock()`] and [`invalidated()`] do not sleep, for the kernel invalidates where nothing may:
+///   for the OOM reaper.
+///
+/// [`lock()`]: Invalidate::lock
+/// [`invalidated()`]: Invalidate::invalidated
+pub unsafe trait Invalidate: Sized + Send + Sync {
+    /// The lock that protects what was read from the page table.
+    type Guard<'a>: InvalidateLocked
+    where
+        Self: 'a;
+
+    /// Takes the lock.
+    fn lock(watch: &Watch<Self>) -> Self::Guard<'_>;
+
+    /// Gives up what is known of the pages in `[start, end)`, which may reach beyond the watched
+    /// range. The sequence number has been set, so that a walk that is under way will notice.
+    fn invalidated(guard: &mut Self::Guard<'_>, start: UserVa, end: UserVa);
+}
+
+/// An object that is told when the kernel takes pages of a range away from a process.
+///
+/// It cannot be had unregistered, so that nothing can be mapped before an invalidation would be
+/// heard.
+///
+/// # Invariants
+///
+/// `notifier` is inserted, until `Watch::unregister`; from then on only the owner is used.
+#[pin_data(PinnedDrop)]
+pub struct Watch<T: Invalidate> {
+    #[pin]
+    owner: T,
+    #[pin]
+    notifier: Opaque<bindings::mmu_interval_notifier>,
+}
+
+// SAFETY: A notifier may be removed by any thread.
+unsafe impl<T: Invalidate> Send for Watch<T> {}
+// SAFETY: All methods may be called in parallel, and the owner is `Sync`.
+unsafe impl<T: Invalidate> Sync for Watch<T> {}
+
+impl<T: Invalidate> Watch<T> {
+    const OPS: &'static bindings::mmu_interval_notifier_ops =
+        &bindings::mmu_interval_notifier_ops {
+            invalidate: Some(Self::callback),
+            invalidate_start: None,
+            invalidate_finish: None,
+        };
+
+    /// Makes `owner` and tells it from then on what happens to `range` in `mm`.
+    ///
+    /// # Errors
+    ///
+    /// As [`IntervalNotifier::insert`].
+    pub fn new<'a>(
+        mm: &'a MmWithUser,
+        range: &'a PageRange,
+        owner: impl PinInit<T> + 'a,
+    ) -> impl PinInit<Self, Error> + 'a
+    where
+        T: 'a,
+    {
+        try_pin_init!(Self {
+            owner <- owner,
+            // Last, in the order of this call: callbacks may come at once.
+            // SAFETY: The slot is pinned and not registered. The callback uses the owner, which is
+            // initialised by now, and both stay until `drop` or `unregister` have removed it.
+            // INVARIANT: Inserted.
+            notifier <- Opaque::try_ffi_init(move |slot| unsafe {
+                IntervalNotifier::insert(slot, mm, range, Self::OPS)
+            }),
+        }? Error)
+    }
+
+    /// The registered notifier.
+    pub fn notifier(&self) -> &IntervalNotifier {
+        // SAFETY: By the type invariant; it is removed when nobody borrows `self` any more.
+        unsafe { IntervalNotifier::from_raw(self.notifier.get()) }
+    }
+
+    /// Removes the notifier of a watch whose memory is going to be freed without dropping it.
+    ///
+    /// # Safety
+    ///
+    /// `this` must be a watch whose notifier nobody uses any more, and it may never be dropped. The
+    /// caller may hold no lock that the callback takes.
+    pub(crate) unsafe fn unregister(this: NonNull<Self>) {
+        // SAFETY: By the caller's promise.
+        unsafe { IntervalNotifier::remove((*this.as_ptr()).notifier.get()) };
+    }
+
+    /// The `invalidate` callback.
+    ///
+    /// # Safety
+    ///
+    /// `notifier` is inserted and in a `Watch<T>`, and `range` is what is invalidated.
+    unsafe extern "C" fn callback(
+        notifier: *mut bindings::mmu_interval_notifier,
+        range: *const bindings::mmu_notifier_range,
+        seq: c_ulong,
+    ) -> bool {
+        // SAFETY: By C's contract: the watch stays until its notifier has been removed, which
+        // waits for this.
+        let (watch, start, end) = unsafe {
+            let watch: *mut Self =
+                container_of!(Opaque::cast_from(notifier), Self, notifier).cast_mut();
+            (&*watch, (*range).start, (*range).end)
+        };
+        let mut guard = T::lock(watch);
+
+        // SAFETY: The lock that readers check the number under is held.
+        unsafe { odp_bindings::mmu_interval_set_seq(notifier, seq) };
+        T::invalidated(
+            &mut guard,
+            UserVa::new(start as u64),
+            UserVa::new(end as u64),
+        );
+        true
+    }
+}
+
+impl<T: Invalidate> Deref for Watch<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.owner
+    }
+}
+
+#[pinned_drop]
+impl<T: Invalidate> PinnedDrop for Watch<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: By the type invariant, and nobody borrows `self`: no guard of it lives.
+        unsafe { IntervalNotifier::remove(self.notifier.get()) };
     }
 }
