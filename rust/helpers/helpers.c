@@ -6,9 +6,12 @@
 
 #include "hmm.c"
 #include "ib_verbs.c"
+#include "ioport.c"
+#include "memcontrol.c"
 #include "mm.c"
 #include "mmu_notifier.c"
 #include "pid.c"
 #include "rwlock.c"
+#include "sched.c"
 #include "sched_mm.c"
 #include "sched_signal.c"

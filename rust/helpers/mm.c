@@ -6,3 +6,18 @@ struct page *rust_helper_compound_head(struct page *page)
 {
 	return compound_head(page);
 }
+
+void *rust_helper_pfn_to_kaddr(unsigned long pfn)
+{
+	return pfn_to_kaddr(pfn);
+}
+
+struct page *rust_helper_virt_to_page(const void *kaddr)
+{
+	return virt_to_page(kaddr);
+}
+
+bool rust_helper_vma_is_dax(struct vm_area_struct *vma)
+{
+	return vma_is_dax(vma);
+}

@@ -11,3 +11,8 @@ void rust_helper_fs_reclaim_release(gfp_t gfp_mask)
 {
 	fs_reclaim_release(gfp_mask);
 }
+
+struct mem_cgroup *rust_helper_set_active_memcg(struct mem_cgroup *memcg)
+{
+	return set_active_memcg(memcg);
+}

@@ -295,7 +295,7 @@ impl DmaMap<'_> {
             // SAFETY: By the type invariants the page is still there: whoever takes it away waits
             // for the lock. As in C this stands in for the folio lock, which the caller of an
             // invalidation may or may not hold.
-            unsafe { odp_bindings::set_page_dirty(odp_bindings::compound_head(old.page())) };
+            unsafe { bindings::set_page_dirty(odp_bindings::compound_head(old.page())) };
         }
         self.set(index, HmmPfn::EMPTY);
 

@@ -7,6 +7,10 @@
 //! takes the page away from the process. This crate is the kernel side of both directions, safe to
 //! use from a driver: what would be a use after free when done in the wrong order does not compile.
 //!
+//! There are two kinds of region on the same ground: [`UmemOdp`] has C's layout, one table under one
+//! mutex, for C drivers; a [`Region`] is sparse, for drivers of virtual devices in Rust. The
+//! three paths of a [`region`] are told there; what follows is a umem's.
+//!
 //! # The fault path
 //!
 //! [`UmemOdp::map_and_lock`] is the whole of it, in this order:
@@ -46,6 +50,7 @@
 
 #![crate_name = "odp"]
 
+pub mod charge;
 pub mod counter;
 pub mod deadline;
 pub mod debugfs;
@@ -54,14 +59,17 @@ pub mod hmm;
 pub mod notifier;
 pub mod page;
 pub mod pid;
+pub mod region;
 pub mod rwlock;
 pub mod snapshot;
 pub mod umem;
+mod vma;
 
 pub use dma::DmaMap;
 pub use hmm::{Access, HmmPfn};
 pub use notifier::{IntervalNotifier, Invalidate, InvalidateLocked, ReadSeq, Watch};
 pub use page::{PageIndex, PageRange, PageShift, UserVa};
 pub use pid::Pid;
+pub use region::Region;
 pub use snapshot::{Snapshot, Validated};
 pub use umem::{IbDevice, Locked, OwnedUmemOdp, UmemOdp};

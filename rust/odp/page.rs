@@ -68,6 +68,10 @@ impl PageShift {
     // INVARIANT: A huge page is larger than a base page and smaller than the address space.
     pub const HUGE: Self = Self(odp_bindings::HPAGE_SHIFT);
 
+    /// 2 MiB, what a page of page table entries maps on most machines.
+    // INVARIANT: Larger than a base page and smaller than the address space.
+    pub const TWO_MIB: Self = Self(21);
+
     /// The largest page that an address space could hold, as a shift.
     pub const MAX: u32 = 47;
 
@@ -97,6 +101,16 @@ impl PageShift {
     /// The page size as a power of two of `PAGE_SIZE`: 0 for a base page, 9 for 2 MiB on x86-64.
     pub const fn order(self) -> u32 {
         self.0.wrapping_sub(Self::BASE.0)
+    }
+
+    /// The shift of blocks of `pages` base pages, rounded down to a power of two.
+    pub const fn of_pages(pages: usize) -> Self {
+        let shift = match pages.checked_ilog2() {
+            Some(order) => Self::BASE.0.wrapping_add(order),
+            None => Self::BASE.0,
+        };
+        // INVARIANT: Within the bounds.
+        Self(if shift > Self::MAX { Self::MAX } else { shift })
     }
 
     const fn mask(self) -> u64 {
@@ -226,6 +240,32 @@ impl PageRange {
             end,
             shift: self.shift,
         })
+    }
+
+    /// The part of this range in the block of size `block` that holds `va`.
+    pub fn block(&self, va: UserVa, block: PageShift) -> Option<Self> {
+        let start = va.align_down(block);
+        let end = start.checked_add(block.bytes()).unwrap_or(self.end);
+
+        self.clip(start, end)
+    }
+
+    /// The pages of this range that `[start, end)` touches, as indices into a table that starts at
+    /// the start of the range. There may be none.
+    pub fn touched(&self, start: UserVa, end: UserVa) -> impl Iterator<Item = PageIndex<UmemPage>> {
+        let indices = match self.clip(start, end) {
+            Some(part) => {
+                // CAST: At most the number of base pages of `self`, which fits.
+                let first = part
+                    .start
+                    .0
+                    .wrapping_sub(self.start.0)
+                    .wrapping_shr(self.shift.0) as usize;
+                first..first.wrapping_add(part.umem_pages())
+            }
+            None => 0..0,
+        };
+        indices.map(PageIndex::from_number)
     }
 
     /// The first `pages` base pages of this range, in whole pages of its own size and at least one,

@@ -64,7 +64,13 @@ impl AccessFlags {
         cfg!(CONFIG_HUGETLB_PAGE) && self.has(odp_bindings::ib_access_flags_IB_ACCESS_HUGETLB)
     }
 
-    fn is_writable(self) -> bool {
+    /// Whether peers may ask for what they wrote to be made persistent.
+    pub fn is_flush_persistent(self) -> bool {
+        self.has(odp_bindings::ib_access_flags_IB_ACCESS_FLUSH_PERSISTENT)
+    }
+
+    /// Whether the device may write to the memory.
+    pub fn is_writable(self) -> bool {
         // SAFETY: Only looks at the flags.
         unsafe { odp_bindings::ib_access_writable(self.0) }
     }

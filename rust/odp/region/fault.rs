@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+
+//! The fault path of a region: from an address that is not in a window to one that is.
+//!
+//! First a look at what is resident around the wanted pages, which faults nothing in: as a rule it
+//! finds them, and their neighbours with them. Only pages that are wanted are ever faulted in. How
+//! far to look adapts to how often that was enough.
+
+use super::{
+    let_others_run,
+    window::{self, Window, WindowBox, WINDOW},
+    Region, Shared,
+};
+use crate::{
+    charge,
+    deadline::Deadline,
+    page::{PageRange, PageShift, UserVa},
+    snapshot::{PfnBuffer, Snapshot},
+    vma, Access,
+};
+use core::ptr::NonNull;
+use kernel::{
+    bindings,
+    mm::{MmWithUser, MmWithUserAsync},
+    prelude::*,
+    sync::{aref::ARef, rcu},
+    time::{delay::fsleep, Delta, Msecs},
+};
+
+/// How long a prefetch may lose against invalidations in one window.
+const PREFETCH_PATIENCE: Msecs = 10 * odp_bindings::HMM_RANGE_DEFAULT_TIMEOUT;
+
+/// How long to wait before the allocator is asked again.
+const PAUSE: Delta = Delta::from_millis(1);
+
+/// A window that a fault works on, so that it is not retired.
+///
+/// # Invariants
+///
+/// The window is counted as used by us.
+struct InUse<'a> {
+    window: NonNull<Window>,
+    shared: &'a Shared,
+}
+
+impl core::ops::Deref for InUse<'_> {
+    type Target = Window;
+
+    fn deref(&self) -> &Window {
+        // SAFETY: The reaper does not retire a window that is in use, and the region, which would,
+        // is borrowed.
+        unsafe { self.window.as_ref() }
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.write().leave_use();
+    }
+}
+
+/// What the walks of a fault have in common.
+struct Walk<'a> {
+    mm: &'a MmWithUser,
+    buffer: PfnBuffer,
+    deadline: &'a mut Deadline,
+}
+
+impl Shared {
+    /// Holds the owner's address space, to walk it.
+    fn mm_in_use(&self) -> Result<ARef<MmWithUserAsync>> {
+        // The last user may go away meanwhile, and this may run where `exit_mmap()` must not.
+        let mm = self.mm.mmget_not_zero().ok_or(EFAULT)?;
+        Ok(MmWithUser::into_mmput_async(mm))
+    }
+
+    /// The window of `part`, which lies in one, made if there is none.
+    fn window(&self, part: &PageRange, mm: &MmWithUser) -> Result<InUse<'_>> {
+        let index = window::index_of(part.start());
+
+        loop {
+            if let Some(found) = self.find(index) {
+                return Ok(found);
+            }
+            let range = self.range.block(part.start(), WINDOW).ok_or(EFAULT)?;
+            match self.windows.insert(index, WindowBox::new(self, mm, range)?) {
+                Ok(window) => {
+                    // INVARIANT: A new window is counted as in use.
+                    return Ok(InUse {
+                        window,
+                        shared: self,
+                    });
+                }
+                // Somebody else was faster.
+                Err((EBUSY, _)) => continue,
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    fn find(&self, index: usize) -> Option<InUse<'_>> {
+        let rcu = rcu::read_lock();
+        let window = self.windows.get(index, &rcu)?;
+
+        let alive = window.write().enter_use();
+
+        // INVARIANT: Just counted.
+        alive.then(|| InUse {
+            window: NonNull::from(window),
+            shared: self,
+        })
+    }
+}
+
+impl InUse<'_> {
+    /// Walks `part`, enters what it sees, and returns how many of the pages of `wanted` the device
+    /// may then use for `access`; `None` if an invalidation came between. The walk faults pages in
+    /// if `part` is what is wanted.
+    fn attempt(
+        &self,
+        walk: &mut Walk<'_>,
+        part: &PageRange,
+        wanted: &PageRange,
+        access: Access,
+    ) -> Result<Option<usize>> {
+        let ask = if part == wanted {
+            access
+        } else {
+            Access::Snapshot
+        };
+        let snapshot = Snapshot::walk(
+            &mut walk.buffer,
+            *part,
+            self.notifier(),
+            walk.mm,
+            ask,
+            walk.deadline,
+        )?;
+        vma::check(walk.mm, part)?;
+
+        let mut locked = self.write();
+        if !locked.enter(snapshot, self.shared.least)? {
+            drop(locked);
+            walk.deadline.collided();
+            return Ok(None);
+        }
+        let there = locked.count(wanted, access)?;
+        if part != wanted {
+            locked.looked_around(there == wanted.base_pages());
+        }
+        Ok(Some(there))
+    }
+
+    /// Brings in all of `wanted`. Returns how many of its pages had been missing.
+    fn bring_in(&self, walk: &mut Walk<'_>, wanted: &PageRange, access: Access) -> Result<usize> {
+        let pages = wanted.base_pages();
+        let missing = pages.saturating_sub(self.write().count(wanted, access)?);
+
+        if missing == 0 {
+            return Ok(0);
+        }
+        loop {
+            let around = self.write().around(wanted);
+            if let Some(block) = around {
+                match self.attempt(walk, &block, wanted, access) {
+                    Ok(Some(there)) if there == pages => break,
+                    // What is wanted may be calmer than what is around it.
+                    Ok(Some(_) | None) => (),
+                    // Something there is not to be had.
+                    Err(EFAULT) => self.write().looked_around(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            match self.attempt(walk, wanted, wanted, access)? {
+                Some(there) if there == pages => break,
+                // The CPU maps it by smaller pages than the region wants.
+                Some(_) => return Err(EFAULT),
+                None => (),
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Enters what there is of `part`. Returns the number of pages.
+    fn look(&self, walk: &mut Walk<'_>, part: &PageRange) -> Result<usize> {
+        loop {
+            if self.attempt(walk, part, part, Access::Snapshot)?.is_some() {
+                return self.write().count(part, Access::Read);
+            }
+        }
+    }
+}
+
+impl Region {
+    /// Brings in what an access wants of `[at, end)`, to the end of the window at most, or pauses,
+    /// for the access to try again.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT` if it cannot be had;
+    /// - `EAGAIN` if that may change, and the time is up.
+    #[cold]
+    pub(super) fn fault_for_access(
+        &self,
+        at: UserVa,
+        end: UserVa,
+        access: Access,
+        deadline: &mut Deadline,
+    ) -> Result {
+        match self.fault(at, end, access, deadline) {
+            Ok(missing) => {
+                self.shared.counters.count_fault(missing);
+                Ok(())
+            }
+            Err(EBUSY | ENOMEM | EINTR | EAGAIN) => {
+                deadline.collided();
+                deadline.remaining().map_err(|_| EAGAIN)?;
+                fsleep(PAUSE);
+                Ok(())
+            }
+            Err(_) => Err(EFAULT),
+        }
+    }
+
+    fn fault(
+        &self,
+        at: UserVa,
+        end: UserVa,
+        access: Access,
+        deadline: &mut Deadline,
+    ) -> Result<usize> {
+        let wanted = self
+            .shared
+            .range
+            .block(at, WINDOW)
+            .and_then(|block| block.clip(at, end))
+            .filter(|wanted| wanted.start() <= at)
+            .ok_or(EFAULT)?;
+        self.check_access(access)?;
+
+        let mm = self.shared.mm_in_use()?;
+        charge::with(&mm, || {
+            let window = self.shared.window(&wanted, &mm)?;
+            let mut walk = Walk {
+                mm: &mm,
+                buffer: PfnBuffer::new(),
+                deadline,
+            };
+            window.bring_in(&mut walk, &wanted, access)
+        })
+    }
+
+    fn check_access(&self, access: Access) -> Result {
+        if access == Access::Write && !self.is_writable() {
+            return Err(EPERM);
+        }
+        Ok(())
+    }
+
+    /// Brings in `[va, va + len)` for `access`, or only what is resident for [`Access::Snapshot`].
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT` if it is not in the region, the process is gone, there is memory that a device must
+    ///   not have, or, where pages are to be faulted in, a hole;
+    /// - `EINVAL` if it is empty;
+    /// - `EPERM` if the region, or a mapping, is read-only and `access` is to write;
+    /// - `ECANCELED` after [`Region::stop`]; `EINTR` if the current task is being killed;
+    /// - `EBUSY`, `ENOMEM`, `EHWPOISON` as [`Snapshot::walk`].
+    pub fn prefetch(&self, va: UserVa, len: u64, access: Access) -> Result {
+        let all = match PageRange::covering(va, len, PageShift::BASE) {
+            Err(EOVERFLOW) => return Err(EFAULT),
+            covering => covering?,
+        };
+        if !self.shared.range.contains(&all) {
+            return Err(EFAULT);
+        }
+        self.check_access(access)?;
+
+        let mm = self.shared.mm_in_use()?;
+        let mut at = all.start();
+
+        while at < all.end() {
+            self.check_stopped()?;
+            // SAFETY: The current task is alive.
+            if unsafe { odp_bindings::fatal_signal_pending(bindings::get_current()) } != 0 {
+                return Err(EINTR);
+            }
+            let block = self.shared.range.block(at, WINDOW).ok_or(EFAULT)?;
+            let part = block.clip(at, all.end()).ok_or(EFAULT)?;
+
+            charge::with(&mm, || self.prefetch_part(&mm, &part, access))?;
+            at = part.end();
+            let_others_run();
+        }
+        Ok(())
+    }
+
+    fn prefetch_part(&self, mm: &MmWithUser, part: &PageRange, access: Access) -> Result {
+        let window = self.shared.window(part, mm)?;
+        let mut walk = Walk {
+            mm,
+            buffer: PfnBuffer::new(),
+            deadline: &mut Deadline::after_msecs(PREFETCH_PATIENCE),
+        };
+        let pages = match access {
+            Access::Snapshot => window.look(&mut walk, part)?,
+            Access::Read | Access::Write => {
+                window.bring_in(&mut walk, part, access)?;
+                part.base_pages()
+            }
+        };
+        self.shared.counters.page_prefetch.add(pages as u64);
+        Ok(())
+    }
+}

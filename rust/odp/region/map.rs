@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The windows of a region, by their place in the address space.
+//!
+//! An xarray of the C kind, and not `kernel::xarray::XArray`, whose every look-up takes its lock:
+//! here a look-up is protected by RCU alone.
+//!
+//! C header: [`include/linux/xarray.h`](srctree/include/linux/xarray.h)
+
+use super::window::{Window, WindowBox};
+use core::ptr::NonNull;
+use kernel::{bindings, error::to_result, prelude::*, sync::rcu, types::Opaque};
+
+/// A sparse array of windows. What is in it belongs to it.
+///
+/// # Invariants
+///
+/// - Entries are windows that came from [`WindowBox::into_raw`]; one that was removed is freed
+///   after an RCU grace period.
+/// - When it is dropped it is empty.
+#[pin_data(PinnedDrop)]
+pub(super) struct WindowMap {
+    #[pin]
+    array: Opaque<bindings::xarray>,
+}
+
+// SAFETY: An xarray has its own lock, and windows may be used by any thread.
+unsafe impl Send for WindowMap {}
+// SAFETY: As above.
+unsafe impl Sync for WindowMap {}
+
+#[pinned_drop]
+impl PinnedDrop for WindowMap {
+    fn drop(self: Pin<&mut Self>) {
+        // An insertion that found no memory can have left nodes without entries.
+        // SAFETY: The array is initialised, and nobody uses it any more.
+        unsafe { bindings::xa_destroy(self.array.get()) };
+    }
+}
+
+/// Which windows to look for.
+#[derive(Clone, Copy)]
+pub(super) enum Find {
+    /// All.
+    Any,
+    /// Those marked as idle.
+    Idle,
+}
+
+impl WindowMap {
+    /// An empty map. Its nodes are charged to the memory cgroup of who causes them.
+    pub(super) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            // SAFETY: `slot` is ours to write, and stays where it is.
+            array <- Opaque::ffi_init(|slot| unsafe {
+                bindings::xa_init_flags(slot, odp_bindings::XA_FLAGS_ACCOUNT)
+            }),
+        })
+    }
+
+    /// The window at `index`. It is not freed while the RCU read lock is held, but it may be retired
+    /// at any time, which only its own lock tells.
+    #[inline]
+    pub(super) fn get<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window> {
+        // SAFETY: The array is initialised; by the type invariants what it returns is a window that
+        // is not freed before `_rcu` ends.
+        unsafe {
+            bindings::xa_load(self.array.get(), index)
+                .cast::<Window>()
+                .as_ref()
+        }
+    }
+
+    /// Puts a window in.
+    ///
+    /// # Errors
+    ///
+    /// The window comes back, with `EBUSY` if there is one at `index` already, or `ENOMEM`.
+    pub(super) fn insert(
+        &self,
+        index: usize,
+        window: WindowBox,
+    ) -> Result<NonNull<Window>, (Error, WindowBox)> {
+        let raw = window.into_raw();
+        // SAFETY: The array is initialised. The lock is dropped where memory is allocated.
+        let inserted = to_result(unsafe {
+            bindings::xa_lock(self.array.get());
+            let ret = bindings::__xa_insert(
+                self.array.get(),
+                index,
+                raw.as_ptr().cast(),
+                bindings::GFP_KERNEL_ACCOUNT,
+            );
+            bindings::xa_unlock(self.array.get());
+            ret
+        });
+        match inserted {
+            Ok(()) => Ok(raw),
+            // SAFETY: It was not put in, so it is still ours.
+            Err(error) => Err((error, unsafe { WindowBox::from_raw(raw) })),
+        }
+    }
+
+    /// Takes the window at `index` out. Neither allocates nor sleeps.
+    pub(super) fn remove(&self, index: usize) {
+        // SAFETY: The array is initialised.
+        unsafe { bindings::xa_erase(self.array.get(), index) };
+    }
+
+    /// Marks the window at `index` as idle. Neither allocates nor sleeps.
+    pub(super) fn mark_idle(&self, index: usize) {
+        // SAFETY: The array is initialised.
+        unsafe { bindings::xa_set_mark(self.array.get(), index, odp_bindings::XA_MARK_0) };
+    }
+
+    /// Takes the mark off again.
+    pub(super) fn clear_idle(&self, index: usize) {
+        // SAFETY: The array is initialised.
+        unsafe { bindings::xa_clear_mark(self.array.get(), index, odp_bindings::XA_MARK_0) };
+    }
+
+    /// The index of the first window from `index` on.
+    pub(super) fn next(&self, mut index: usize, find: Find) -> Option<usize> {
+        let mark = match find {
+            Find::Any => bindings::XA_PRESENT,
+            Find::Idle => odp_bindings::XA_MARK_0,
+        };
+        // SAFETY: The array is initialised.
+        let found = unsafe { bindings::xa_find(self.array.get(), &mut index, usize::MAX, mark) };
+        (!found.is_null()).then_some(index)
+    }
+}

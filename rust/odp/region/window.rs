@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A window: the pages of 2 MiB of a process that a device has touched, with a notifier and a lock
+//! of its own.
+//!
+//! The life of a window:
+//!
+//! 1. new: its notifier is registered, a fault uses it, and it is in no map yet ([`WindowBox`]);
+//! 2. in the map: whoever finds it there, under RCU, takes its lock to see whether it still counts;
+//! 3. idle: no pages and no faults. It is marked, and the reaper will come;
+//! 4. retired, by the reaper or with its region: under its lock it loses its pages and its table, and
+//!    leaves the map ([`Locked::retire`]);
+//! 5. without the lock: its notifier is removed, and its memory freed after an RCU grace period
+//!    ([`free`]).
+
+use super::{
+    entry::{Entry, PAGE_BYTES},
+    Shared,
+};
+use crate::{
+    notifier::{IntervalNotifier, Invalidate, InvalidateLocked, Watch},
+    page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
+    rwlock::{RwLock, WriteGuard, WriteHeld},
+    snapshot::Snapshot,
+    Access,
+};
+use core::{ops::Deref, ptr::NonNull};
+use kernel::{
+    alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
+    bindings,
+    mm::MmWithUser,
+    prelude::*,
+    sync::static_lock_class,
+    types::Opaque,
+};
+
+/// The address space is cut into windows of this size: what one page of entries describes.
+pub(super) const WINDOW: PageShift = PageShift::TWO_MIB;
+
+/// The number of pages in a window.
+const WINDOW_PAGES: usize = 1 << (WINDOW.order());
+
+/// A window, watching its part of the address space.
+pub(super) type Window = Watch<Inner>;
+
+/// The region that a window belongs to.
+///
+/// # Invariants
+///
+/// It outlives the window's notifier, and so all users of the window.
+struct SharedRef(NonNull<Shared>);
+
+// SAFETY: It is a reference to a type that is `Sync`.
+unsafe impl Send for SharedRef {}
+// SAFETY: As above.
+unsafe impl Sync for SharedRef {}
+
+/// Where the kernel queues a window for the end of an RCU grace period.
+struct RcuHead(Opaque<bindings::kvfree_rcu_head>);
+
+// SAFETY: Only `kvfree_call_rcu()` uses it, for a window that has no other user.
+unsafe impl Send for RcuHead {}
+// SAFETY: As above.
+unsafe impl Sync for RcuHead {}
+
+/// What a window consists of beside its notifier.
+#[pin_data]
+pub(super) struct Inner {
+    range: PageRange,
+    shared: SharedRef,
+    freed: RcuHead,
+    #[pin]
+    table: RwLock<Table>,
+}
+
+/// What a window's lock protects.
+pub(super) struct Table {
+    /// One for each page of the window's range; none when it is retired.
+    entries: KVec<Entry>,
+    /// How many of them are not empty.
+    present: usize,
+    /// Faults that are under way, and keep the window from being retired.
+    users: usize,
+    /// How many pages to look at around those that a fault wants, a power of two.
+    around: usize,
+}
+
+/// The least that [`Table::around`] becomes: less is no look around, and would never become more.
+const LEAST_AROUND: usize = 8;
+
+impl Table {
+    /// Whether the window is of no use to anybody.
+    fn is_idle(&self) -> bool {
+        self.present == 0 && self.users == 0
+    }
+
+    /// A retired window has no entries, and is not in the map.
+    pub(super) fn is_retired(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Empties the entries at `indices`, and returns how many were not empty.
+    fn unmap(&mut self, indices: impl Iterator<Item = PageIndex<UmemPage>>) -> usize {
+        if self.present == 0 {
+            return 0;
+        }
+        let unmapped = indices
+            .filter_map(|index| self.entries.get(index.get()))
+            .fold(0usize, |n, entry| n.wrapping_add(entry.unmap().into()));
+
+        self.present = self.present.saturating_sub(unmapped);
+        unmapped
+    }
+}
+
+/// The write lock of a window. The proof for [`crate::Snapshot::validate`] is [`Proof`].
+pub(super) struct Locked<'a> {
+    window: &'a Window,
+    table: WriteGuard<'a, Table>,
+}
+
+/// The write lock of a window stays held.
+pub(super) struct Proof<'g> {
+    notifier: &'g IntervalNotifier,
+    _held: WriteHeld<'g>,
+}
+
+// SAFETY: The callback of a window's notifier takes its lock for writing, and `Locked` and `Proof`
+// live while it is held.
+unsafe impl InvalidateLocked for Locked<'_> {
+    fn notifier(&self) -> &IntervalNotifier {
+        self.window.notifier()
+    }
+}
+
+// SAFETY: As above.
+unsafe impl InvalidateLocked for Proof<'_> {
+    fn notifier(&self) -> &IntervalNotifier {
+        self.notifier
+    }
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn parts(&mut self) -> (Proof<'_>, &mut Table) {
+        let (held, table) = self.table.parts();
+        let notifier = self.window.notifier();
+
+        (
+            Proof {
+                notifier,
+                _held: held,
+            },
+            table,
+        )
+    }
+
+    fn table(&mut self) -> &mut Table {
+        self.table.parts().1
+    }
+
+    /// Marks the window for the reaper if it is of no use any more.
+    fn mark_if_idle(&mut self) {
+        if self.table().is_idle() && !self.table().is_retired() {
+            self.window.shared().reap_later(self.window.index());
+        }
+    }
+
+    /// Begins to use the window for a fault. `false` if it is retired.
+    pub(super) fn enter_use(&mut self) -> bool {
+        let table = self.table();
+        let alive = !table.is_retired();
+
+        table.users = table.users.wrapping_add(alive.into());
+        alive
+    }
+
+    /// Ends the use.
+    pub(super) fn leave_use(&mut self) {
+        let table = self.table();
+
+        table.users = table.users.saturating_sub(1);
+        self.mark_if_idle();
+    }
+
+    /// Enters what a walk saw, pages that the CPU maps by less than `least` left out. `false` if an
+    /// invalidation came between.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if the walk was not in the window.
+    pub(super) fn enter(&mut self, snapshot: Snapshot<'_>, least: PageShift) -> Result<bool> {
+        let (range, writable) = (self.window.range, self.window.shared().is_writable());
+        let (proof, table) = self.parts();
+        let Ok(seen) = snapshot.validate(&proof) else {
+            return Ok(false);
+        };
+
+        for (index, base) in range.indices(seen.range())? {
+            let page = seen.get(base);
+            if !page.is_valid() || page.map_order() < least.order() {
+                continue;
+            }
+            if let Some(entry) = table.entries.get(index.get()) {
+                let new = entry.enter(page, writable);
+                table.present = table.present.wrapping_add(new.into());
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many pages of `part` allow `access`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `part` is not in the window.
+    pub(super) fn count(&mut self, part: &PageRange, access: Access) -> Result<usize> {
+        let range = self.window.range;
+        let entries = &self.table().entries;
+
+        Ok(range
+            .indices(part)?
+            .filter_map(|(index, _)| entries.get(index.get()))
+            .filter(|entry| !entry.is_empty() && entry.allows(access))
+            .fold(0usize, |n, _| n.wrapping_add(1)))
+    }
+
+    /// The pages around `part` that are worth a look before it is faulted in, if there are any.
+    pub(super) fn around(&mut self, part: &PageRange) -> Option<PageRange> {
+        let around = self.table().around;
+        let block = self
+            .window
+            .range
+            .block(part.start(), PageShift::of_pages(around))?;
+
+        (block.contains(part) && block != *part).then_some(block)
+    }
+
+    /// Adapts the number of pages to look at to whether that was enough.
+    pub(super) fn looked_around(&mut self, enough: bool) {
+        let table = self.table();
+
+        table.around = match enough {
+            true => table.around.saturating_mul(2).min(WINDOW_PAGES),
+            false => (table.around / 4).max(LEAST_AROUND),
+        };
+    }
+
+    /// Retires the window if it is idle. Returns whether the caller has to [`free`] it.
+    pub(super) fn retire_if_idle(&mut self) -> bool {
+        if !self.table().is_idle() {
+            // Whatever makes it idle again marks it again.
+            self.window
+                .shared()
+                .windows()
+                .clear_idle(self.window.index());
+            return false;
+        }
+        self.retire()
+    }
+
+    /// Retires the window. Returns whether the caller has to [`free`] it.
+    pub(super) fn retire(&mut self) -> bool {
+        let window = self.window;
+        let table = self.table();
+
+        if table.is_retired() {
+            return false;
+        }
+        table.unmap(
+            window
+                .range
+                .touched(window.range.start(), window.range.end()),
+        );
+        table.entries = KVec::new();
+        window.shared().windows().remove(window.index());
+        true
+    }
+}
+
+// SAFETY: `lock` takes the lock of the window it is given, a spinning one; nothing here sleeps.
+unsafe impl Invalidate for Inner {
+    type Guard<'a> = Locked<'a>;
+
+    fn lock(watch: &Watch<Self>) -> Locked<'_> {
+        watch.write()
+    }
+
+    fn invalidated(guard: &mut Locked<'_>, start: UserVa, end: UserVa) {
+        let window = guard.window;
+        let unmapped = guard.table().unmap(window.range.touched(start, end));
+
+        window.shared().counters().count_invalidation(unmapped);
+        if unmapped != 0 {
+            guard.mark_if_idle();
+        }
+    }
+}
+
+impl Window {
+    /// Takes the window's lock.
+    pub(super) fn write(&self) -> Locked<'_> {
+        Locked {
+            window: self,
+            table: self.table.write(),
+        }
+    }
+
+    /// Calls `each` for the pages of `[va, va + len)`, with the part of each, as long as they are
+    /// there for `access`. Returns the number of bytes that were reached.
+    #[inline]
+    pub(super) fn with_pages(
+        &self,
+        va: UserVa,
+        len: usize,
+        access: Access,
+        mut each: impl FnMut(NonNull<u8>, usize, usize),
+    ) -> usize {
+        let table = self.table.read();
+        let first = self.range.start().get();
+        // CAST: Within a window.
+        let mut at = va.get().wrapping_sub(first) as usize;
+        let end = at.saturating_add(len);
+        let mut done = 0usize;
+
+        while at < end {
+            let Some(page) = table
+                .entries
+                .get(at / PAGE_BYTES)
+                .and_then(|entry| entry.page(access))
+            else {
+                break;
+            };
+            let offset = at % PAGE_BYTES;
+            let bytes = PAGE_BYTES.wrapping_sub(offset).min(end.wrapping_sub(at));
+
+            // SAFETY: The offset is within the page.
+            each(unsafe { page.add(offset) }, done, bytes);
+            done = done.wrapping_add(bytes);
+            at = at.wrapping_add(bytes);
+        }
+        done
+    }
+}
+
+impl Inner {
+    fn shared(&self) -> &Shared {
+        // SAFETY: By the type invariants of `SharedRef`.
+        unsafe { self.shared.0.as_ref() }
+    }
+
+    fn index(&self) -> usize {
+        index_of(self.range.start())
+    }
+}
+
+/// The index of the window that holds `va`.
+#[inline]
+pub(super) fn index_of(va: UserVa) -> usize {
+    // CAST: An address fits a `usize`.
+    va.get().wrapping_shr(WINDOW.get()) as usize
+}
+
+/// A window that is nobody else's.
+pub(super) struct WindowBox(Pin<KBox<Window>>);
+
+impl WindowBox {
+    /// Makes a window of `range`, which lies in one, that is in use already.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, or as [`IntervalNotifier::insert`].
+    pub(super) fn new(shared: &Shared, mm: &MmWithUser, range: PageRange) -> Result<Self> {
+        let table = Table {
+            entries: KVec::zeroed(range.base_pages(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?,
+            present: 0,
+            users: 1,
+            around: WINDOW_PAGES,
+        };
+        let inner = pin_init!(Inner {
+            range,
+            // INVARIANT: A region removes its windows before it goes.
+            shared: SharedRef(NonNull::from(shared)),
+            freed: RcuHead(Opaque::uninit()),
+            table <- RwLock::new(table, c"odp_window", static_lock_class!()),
+        });
+        let window = Watch::new(mm, &range, inner);
+
+        Ok(Self(KBox::pin_init(
+            window,
+            GFP_KERNEL_ACCOUNT | __GFP_NOWARN,
+        )?))
+    }
+
+    /// Gives the window away.
+    pub(super) fn into_raw(self) -> NonNull<Window> {
+        // SAFETY: It is not moved. The pointer of a box is not null.
+        unsafe { NonNull::new_unchecked(KBox::into_raw(Pin::into_inner_unchecked(self.0))) }
+    }
+
+    /// Takes it back.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must come from [`WindowBox::into_raw`], and nobody else may use it.
+    pub(super) unsafe fn from_raw(raw: NonNull<Window>) -> Self {
+        // SAFETY: By the caller's promise.
+        Self(unsafe { Pin::new_unchecked(KBox::from_raw(raw.as_ptr())) })
+    }
+}
+
+impl Deref for WindowBox {
+    type Target = Window;
+
+    fn deref(&self) -> &Window {
+        &self.0
+    }
+}
+
+/// Frees a retired window, when the last reader has left the RCU section in which it was found.
+///
+/// # Safety
+///
+/// `window` must come from [`WindowBox::into_raw`], and [`Locked::retire`] must have told the caller
+/// to free it, who holds no lock of it.
+pub(super) unsafe fn free(window: NonNull<Window>) {
+    // SAFETY: A retired window is in no map and has no users but for RCU readers, who see that it
+    // is retired. It has nothing left to drop, and its memory comes from `kmalloc()`.
+    unsafe {
+        let head = window.as_ref().freed.0.get();
+
+        Watch::unregister(window);
+        bindings::kvfree_call_rcu(head, window.as_ptr().cast());
+    }
+}
