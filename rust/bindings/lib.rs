@@ -37,7 +37,7 @@ mod helpers {
 
     include!(concat!(
         env!("ODP_OBJTREE"),
-        "/rust/bindings/bindings_helpers_generated.rs"
+        "/rust/helpers/helpers_generated.rs"
     ));
 }
 

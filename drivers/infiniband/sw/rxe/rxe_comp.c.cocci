@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// The responder has done its part, and will not do it again: wait for memory.
+@read_not_ready@
+@@
+ do_read(...)
+ {
+ 	...
+ 	ret =
+-	    copy_data(qp->pd,
++	    rxe_odp_copy_patiently(qp,
+ 	              ...);
+ 	...
+ }
+
+@atomic_not_ready@
+@@
+ do_atomic(...)
+ {
+ 	...
+ 	ret =
+-	    copy_data(qp->pd,
++	    rxe_odp_copy_patiently(qp,
+ 	              ...);
+ 	...
+ }
+
+// Who waited in vain, because his queue pair goes, did nothing wrong.
+@read_status@
+@@
+ do_read(...)
+ {
+ 	<+...
+ 	wqe->status =
+-		IB_WC_LOC_PROT_ERR
++		rxe_odp_copy_status(ret)
+ 		;
+ 	...+>
+ }
+
+@atomic_status@
+@@
+ do_atomic(...)
+ {
+ 	<+...
+ 	wqe->status =
+-		IB_WC_LOC_PROT_ERR
++		rxe_odp_copy_status(ret)
+ 		;
+ 	...+>
+ }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// An MR whose init failed gets here too, without anything of Rust's.
+@mr_cleanup@
+@@
+ rxe_mr_cleanup(struct rxe_pool_elem *elem)
+ {
+ 	...
++	if (is_odp_mr(mr))
++		rxe_odp_mr_cleanup(mr);
+ 	ib_umem_release(mr->umem);
+ 	...
+ }
+
+// A flush of a whole MR can be longer than an unsigned int tells.
+@flush_length@
+typedef u64;
+@@
+ int rxe_flush_pmem_iova(struct rxe_mr *mr, u64 start,
+-			unsigned int
++			u64
+			length)
+ {
+ 	...
+ }
+
+@pinned_flush_length@
+typedef u64;
+@@
+ rxe_mr_flush_pmem_iova(struct rxe_mr *mr, u64 iova,
+-			unsigned int
++			u64
+			length)
+ {
+ 	...
+ }
+
+@pinned_flush_piece@
+typedef u64;
+expression length, rest;
+@@
+ rxe_mr_flush_pmem_iova(...)
+ {
+ 	<+...
+ 	bytes = min_t(
+-		unsigned int
++		u64
+		, length, rest);
+ 	...+>
+ }
+
+// Whoever tries again after an error does so with what he had.
+@copy_data_start@
+@@
+ copy_data(...)
+ {
+ 	...
+ 	int err;
++	const u32 cur_sge = dma->cur_sge;
+ 	... when any
+ }
+
+@copy_data_error@
+@@
+ copy_data(...)
+ {
+ 	<+...
++	dma->cur_sge = cur_sge;
+ 	return err;
+ 	...+>
+ }

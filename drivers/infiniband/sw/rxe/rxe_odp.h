@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * What rxe's C and Rust halves share beyond rxe_loc.h, which has the prototypes
+ * of what rxe_odp.c defines in the kernel and ffi.rs here.
+ */
+
+#ifndef RXE_ODP_H
+#define RXE_ODP_H
+
+/* Before the MR is taken away: ends work on it, so that no reference is left. */
+void rxe_odp_mr_stop(struct rxe_mr *mr);
+
+/* After the last reference was dropped: frees mr->odp. */
+void rxe_odp_mr_cleanup(struct rxe_mr *mr);
+
+/* Like ib_umem_check_rereg(): 0, or a negative errno. */
+int rxe_odp_check_rereg(struct rxe_mr *mr, int flags, int access);
+
+/* For any MR. They add nothing for one without on-demand paging. */
+int rxe_odp_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+int rxe_odp_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
+
+/* The access flags that a new MR may have, given that it has @access. */
+static inline int rxe_odp_supported_access(int access)
+{
+	if (access & IB_ACCESS_ON_DEMAND)
+		return RXE_ACCESS_SUPPORTED_MR | IB_ACCESS_HUGETLB;
+	return RXE_ACCESS_SUPPORTED_MR;
+}
+
+/* Whether a request may still be worked on; checked under the lock of its state. */
+static inline bool rxe_odp_qp_lives(struct rxe_qp *qp)
+{
+	unsigned long flags;
+	bool lives;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	lives = qp->valid && qp_state(qp) != IB_QPS_ERR && qp_state(qp) != IB_QPS_RESET;
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+	return lives;
+}
+
+/* Ends what waits for memory on behalf of @qp, before its references are waited for. */
+static inline void rxe_odp_qp_stop(struct rxe_qp *qp)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	qp->valid = 0;
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+}
+
+/*
+ * Waits until the last reference to @elem is dropped. A page fault that nobody
+ * serves can hold one: then this says so, once a minute, and goes on.
+ */
+static inline unsigned long rxe_odp_wait_for_references(struct rxe_pool_elem *elem)
+{
+	unsigned long left;
+
+	while (!(left = wait_for_completion_timeout(&elem->complete, 60 * HZ)))
+		pr_warn("%s %u is still in use: a page fault is not served?\n",
+			elem->pool->name, elem->index);
+	return left;
+}
+
+/* Like copy_data(), but waits for memory that is not ready as long as @qp lives. */
+static inline int rxe_odp_copy_patiently(struct rxe_qp *qp, int access,
+					 struct rxe_dma_info *dma, void *addr,
+					 int length, enum rxe_mr_copy_dir dir)
+{
+	int err;
+
+	do {
+		err = copy_data(qp->pd, access, dma, addr, length, dir);
+	} while (err == -EAGAIN && rxe_odp_qp_lives(qp));
+	return err;
+}
+
+/* What to tell the user after rxe_odp_copy_patiently() has failed. */
+static inline enum ib_wc_status rxe_odp_copy_status(int err)
+{
+	return err == -EAGAIN ? IB_WC_WR_FLUSH_ERR : IB_WC_LOC_PROT_ERR;
+}
+
+/*
+ * Whether @qp took a receive request from its SRQ for a message that then had to
+ * wait for memory. Messages of RC go on where they were; of a datagram, or of UC,
+ * another one starts.
+ */
+static inline bool rxe_odp_holds_srq_wqe(struct rxe_qp *qp)
+{
+	struct rxe_recv_wqe *wqe = qp->resp.wqe;
+
+	if (!wqe)
+		return false;
+	if (qp_type(qp) != IB_QPT_RC) {
+		wqe->dma.resid = wqe->dma.length;
+		wqe->dma.cur_sge = 0;
+		wqe->dma.sge_offset = 0;
+	}
+	return true;
+}
+
+/*
+ * The next state after an operation ended in @state. If it will be asked for
+ * again then @res, which it just took, is for that.
+ */
+static inline enum resp_states
+rxe_odp_not_done(struct rxe_qp *qp, struct resp_res *res, enum resp_states state)
+{
+	if (state == RESPST_ERR_RNR) {
+		free_rd_atomic_resource(res);
+		qp->resp.res_head = res - qp->resp.resources;
+		qp->resp.res = NULL;
+	}
+	return state;
+}
+
+/*
+ * The next state after a READ response of @opcode could not be filled. Before
+ * the first one the peer is told to ask again, as if he had not yet. Later, and
+ * where he did ask again, RNR is not understood: the task tries again itself.
+ */
+static inline enum resp_states
+rxe_odp_read_failed(struct rxe_qp *qp, struct resp_res *res, int opcode, int err)
+{
+	bool first = opcode == IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY ||
+		     opcode == IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST;
+
+	if (err != -EAGAIN)
+		return RESPST_ERR_RKEY_VIOLATION;
+	if (first && !res->replay) {
+		qp->resp.msn--;
+		return rxe_odp_not_done(qp, res, RESPST_ERR_RNR);
+	}
+	if (first)
+		res->state = rdatm_res_state_new;
+	return RESPST_DONE;
+}
+
+#endif /* RXE_ODP_H */

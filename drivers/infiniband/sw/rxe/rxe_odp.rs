@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+
+//! The on-demand paging of soft-RoCE.
+//!
+//! The rest of the driver is C, from the kernel's own source; this crate takes the place of its
+//! `rxe_odp.c`.
+//!
+//! - [`ffi`]: what C calls, and what it is made of;
+//! - [`mr`]: a memory region, from the addresses that peers use to those of the process;
+//! - [`advise`]: `ibv_advise_mr()`.
+//!
+//! The memory itself, faults and invalidations are [`odp::region`]'s.
+
+mod advise;
+mod ffi;
+mod mr;
+
+/// What the kernel's print macros put before a line.
+const __LOG_PREFIX: &[u8] = b"rdma_rxe\0";

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// A receive request that waited for memory is not the next connection's.
+@reset_recv_wqe@
+@@
+ rxe_qp_reset(...)
+ {
+ 	...
+ 	qp->resp.opcode = -1;
++	qp->resp.wqe = NULL;
+ 	...
+ }
+
+// Nor is an operation that failed, or ended in the middle: get_req() would go on
+// with it, whatever the next connection's first packet is.
+@reset_resource@
+@@
+ rxe_qp_reset(...)
+ {
+ 	...
+ 	qp->resp.opcode = -1;
++	qp->resp.res = NULL;
+ 	...
+ }
+
+// A READ that ended in the middle, as it can where memory goes, would make the next
+// connection's first answer look out of order.
+@reset_completer@
+@@
+ rxe_qp_reset(...)
+ {
+ 	...
+ 	qp->resp.opcode = -1;
++	qp->comp.opcode = -1;
+ 	...
+ }

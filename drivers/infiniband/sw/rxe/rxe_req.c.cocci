@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// Memory that was not ready may be the next time: nothing was sent or consumed.
+@request_not_ready@
+@@
+ rxe_requester(...)
+ {
+ 	<+...
+ 	err = finish_packet(qp, av, wqe, &pkt, skb, payload);
++	if (err == -EAGAIN) {
++		kfree_skb(skb);
++		if (ah)
++			rxe_put(ah);
++		rxe_sched_task(&qp->send_task);
++		goto exit;
++	}
+ 	...+>
+ }
+
+// The responder says RNR to these too. Sent again without their address, they
+// would be refused.
+@retry_address@
+@@
+ req_retry(...)
+ {
+ 	<+...
+ 	mask &
+-	WR_READ_OR_WRITE_MASK
++	(WR_READ_OR_WRITE_MASK | WR_FLUSH_MASK | WR_ATOMIC_WRITE_MASK)
+ 	...+>
+ }

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+//
+// Memory that is not ready, -EAGAIN, is no error of the peer's: he is told to come
+// again later (RNR), and everything is left as it was before he came.
+
+// A request that comes again has its receive request already.
+@srq_wqe_held@
+@@
+ get_srq_wqe(...)
+ {
+ 	...
++	if (rxe_odp_holds_srq_wqe(qp))
++		return RESPST_CHK_LENGTH;
++
+ 	if (srq->error)
+ 		return RESPST_ERR_RNR;
+ 	...
+ }
+
+@send_not_ready@
+@@
+ send_data_in(...)
+ {
+ 	...
+ 	err = copy_data(...);
++	if (err == -EAGAIN)
++		return RESPST_ERR_RNR;
+ 	...
+ }
+
+@write_not_ready@
+@@
+ write_data_in(...)
+ {
+ 	...
+ 	err = rxe_mr_copy(...);
++	if (err == -EAGAIN)
++		return RESPST_ERR_RNR;
+ 	...
+ }
+
+@flush_start@
+@@
+ process_flush(...)
+ {
+ 	...
+ 	struct resp_res *res = qp->resp.res;
++	int err;
+ 	... when any
+ }
+
+@flush_not_ready@
+@@
+ process_flush(...)
+ {
+ 	<+...
+-	if (rxe_flush_pmem_iova(mr, start, length))
++	err = rxe_flush_pmem_iova(mr, start, length);
++	if (err == -EAGAIN)
++		return rxe_odp_not_done(qp, res, RESPST_ERR_RNR);
++	if (err)
+ 		return get_rkey_violation_state(pkt);
+ 	...+>
+ }
+
+@atomic_not_ready@
+@@
+ atomic_reply(...)
+ {
+ 	<+...
+ 	if (err)
+-		return err;
++		return rxe_odp_not_done(qp, res, err);
+ 	...+>
+ }
+
+@atomic_write_not_ready@
+@@
+ atomic_write_reply(...)
+ {
+ 	<+...
+ 	if (err)
+-		return err;
++		return rxe_odp_not_done(qp, res, err);
+ 	...+>
+ }
+
+@read_not_ready@
+@@
+ read_reply(...)
+ {
+ 	<+...
+ 	err = rxe_mr_copy(...);
+ 	if (err) {
+ 		kfree_skb(skb);
+ 		state =
+-			RESPST_ERR_RKEY_VIOLATION
++			rxe_odp_read_failed(qp, res, opcode, err)
+ 			;
+ 		goto err_out;
+ 	}
+ 	...+>
+ }
+
+// A peer who may have no resources at all must not be given one for a FLUSH.
+@flush_resource@
+@@
+ check_resource(...)
+ {
+ 	<+...
+ 	pkt->mask & (RXE_READ_OR_ATOMIC_MASK | RXE_ATOMIC_WRITE_MASK
++		     | RXE_FLUSH_MASK
+ 		    )
+ 	...+>
+ }
+
+// A FLUSH that is sent again is found by its PSN.
+@flush_psn@
+@@
+ rxe_prepare_res(...)
+ {
+ 	<+...
+ 	res->flush.level = feth_sel(pkt);
++	res->first_psn = pkt->psn;
++	res->last_psn = pkt->psn;
++	res->cur_psn = pkt->psn;
+ 	...+>
+ }
+
+// A receive request that was taken for a message which had to wait is accounted for.
+@flush_held_wqe@
+@@
+ flush_recv_queue(...)
+ {
+ 	<+...
+ 	if (qp->srq) {
++		if (qp->resp.wqe && notify)
++			flush_recv_wqe(qp, qp->resp.wqe);
++		qp->resp.wqe = NULL;
+ 		...
+ 	}
+ 	...+>
+ }
+
+// The next message of UC starts anew, with an SRQ too.
+@class_e_opcode@
+@@
+ do_class_d1e_error(...)
+ {
+ 	<+...
+ 	qp->resp.drop_msg = 1;
++	qp->resp.opcode = -1;
+ 	...+>
+ }

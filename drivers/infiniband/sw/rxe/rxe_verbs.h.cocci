@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: GPL-2.0
+
+// What Rust keeps of an MR with on-demand paging; NULL for all others.
+@mr_has_odp@
+@@
+ struct rxe_mr {
+ 	...
++	struct rxe_odp *odp;
+ };

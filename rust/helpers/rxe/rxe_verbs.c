@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+#include "rxe.h"
+
+struct rxe_pool *rust_helper_rxe_mr_pool(struct ib_device *dev)
+{
+	return &to_rdev(dev)->mr_pool;
+}
