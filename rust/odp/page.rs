@@ -17,11 +17,13 @@ pub struct UserVa(u64);
 impl UserVa {
     /// Wraps an address. Nothing is checked: an address is hostile input until it became part of a
     /// [`PageRange`] that lies in a umem.
+    #[inline]
     pub const fn new(va: u64) -> Self {
         Self(va)
     }
 
     /// The address as a number.
+    #[inline]
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -31,6 +33,7 @@ impl UserVa {
     /// # Errors
     ///
     /// `EOVERFLOW` if that is past the last 64-bit address.
+    #[inline]
     pub fn checked_add(self, len: u64) -> Result<Self> {
         self.0.checked_add(len).map(Self).ok_or(EOVERFLOW)
     }

@@ -146,6 +146,16 @@ impl Shared {
         &self.counters
     }
 
+    /// The place in the map of the window that holds `va`: windows are counted from the region's
+    /// first one, so that the map of a small region is flat. None is there for addresses before it.
+    #[inline]
+    fn index_of(&self, va: UserVa) -> usize {
+        let number = |va: UserVa| va.get().wrapping_shr(window::WINDOW.get());
+
+        // CAST: An address fits a `usize`.
+        number(va).wrapping_sub(number(self.range.start())) as usize
+    }
+
     /// Marks a window for the reaper. Neither allocates nor sleeps.
     fn reap_later(&self, index: usize) {
         self.windows.mark_idle(index);
@@ -409,7 +419,7 @@ impl Region {
         mut each: impl FnMut(NonNull<u8>, usize, usize),
     ) -> Result {
         let end = va.checked_add(len as u64).map_err(|_| EFAULT)?;
-        let mut deadline = Deadline::after_msecs(PATIENCE);
+        let mut deadline = None;
         let mut faulted = None;
         let mut done = 0usize;
 
@@ -422,12 +432,13 @@ impl Region {
 
             done = done.wrapping_add(reached);
             if reached == 0 {
+                let deadline = deadline.get_or_insert_with(|| Deadline::after_msecs(PATIENCE));
                 if faulted.replace(done) == Some(done) {
                     // The page went before it could be used.
                     deadline.collided();
                     deadline.remaining().map_err(|_| EAGAIN)?;
                 }
-                self.fault_for_access(at, end, access, &mut deadline)?;
+                self.fault_for_access(at, end, access, deadline)?;
             }
         }
         Ok(())
@@ -444,10 +455,14 @@ impl Region {
         each: impl FnMut(NonNull<u8>, usize, usize),
     ) -> usize {
         let rcu = rcu::read_lock();
+        let (windows, index) = (&self.shared.windows, self.shared.index_of(va));
 
-        match self.shared.windows.get(window::index_of(va), &rcu) {
-            Some(window) => window.with_pages(va, len, access, each),
-            None => 0,
+        if let Some(window) = windows.last(index, &rcu) {
+            window.with_pages(false, va, len, access, each)
+        } else if let Some(window) = windows.get(index, &rcu) {
+            window.with_pages(true, va, len, access, each)
+        } else {
+            0
         }
     }
 }

@@ -43,17 +43,16 @@ impl Entry {
         self.0.load(Relaxed)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.load() == 0
+    /// Whether there is a page that the device may use for `access` without a fault.
+    pub(super) fn allows(&self, access: Access) -> bool {
+        Self::value_allows(self.load(), access)
     }
 
-    /// Whether the device may do `access` without a fault.
     #[inline]
-    pub(super) fn allows(&self, access: Access) -> bool {
+    const fn value_allows(entry: usize, access: Access) -> bool {
         match access {
-            Access::Snapshot => true,
-            Access::Read => !self.is_empty(),
-            Access::Write => self.load() & Self::WRITABLE != 0,
+            Access::Snapshot | Access::Read => entry != 0,
+            Access::Write => entry & Self::WRITABLE != 0,
         }
     }
 
@@ -63,7 +62,7 @@ impl Entry {
     pub(super) fn page(&self, access: Access) -> Option<NonNull<u8>> {
         let entry = self.load();
 
-        if !self.allows(access) {
+        if !Self::value_allows(entry, access) {
             return None;
         }
         if access == Access::Write && entry & Self::WRITTEN == 0 {

@@ -8,7 +8,7 @@
 
 use super::{
     let_others_run,
-    window::{self, Window, WindowBox, WINDOW},
+    window::{Window, WindowBox, WINDOW},
     Region, Shared,
 };
 use crate::{
@@ -76,7 +76,7 @@ impl Shared {
 
     /// The window of `part`, which lies in one, made if there is none.
     fn window(&self, part: &PageRange, mm: &MmWithUser) -> Result<InUse<'_>> {
-        let index = window::index_of(part.start());
+        let index = self.index_of(part.start());
 
         loop {
             if let Some(found) = self.find(index) {

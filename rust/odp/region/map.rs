@@ -7,9 +7,19 @@
 //!
 //! C header: [`include/linux/xarray.h`](srctree/include/linux/xarray.h)
 
-use super::window::{Window, WindowBox};
+use super::window::{Table, Window, WindowBox};
+use crate::rwlock::ReadGuard;
 use core::ptr::NonNull;
-use kernel::{bindings, error::to_result, prelude::*, sync::rcu, types::Opaque};
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        rcu,
+    },
+    types::Opaque,
+};
 
 /// A sparse array of windows. What is in it belongs to it.
 ///
@@ -17,11 +27,14 @@ use kernel::{bindings, error::to_result, prelude::*, sync::rcu, types::Opaque};
 ///
 /// - Entries are windows that came from [`WindowBox::into_raw`]; one that was removed is freed
 ///   after an RCU grace period.
+/// - `last` is zero or the address of one of them.
 /// - When it is dropped it is empty.
 #[pin_data(PinnedDrop)]
 pub(super) struct WindowMap {
     #[pin]
     array: Opaque<bindings::xarray>,
+    /// The window that was used last, as the next access is likely to be to it.
+    last: Atomic<usize>,
 }
 
 // SAFETY: An xarray has its own lock, and windows may be used by any thread.
@@ -55,12 +68,22 @@ impl WindowMap {
             array <- Opaque::ffi_init(|slot| unsafe {
                 bindings::xa_init_flags(slot, odp_bindings::XA_FLAGS_ACCOUNT)
             }),
+            last: Atomic::new(0),
         })
+    }
+
+    /// The window at `index`, if it was used last. Else try [`WindowMap::get`].
+    #[inline]
+    pub(super) fn last<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window> {
+        // SAFETY: By the type invariants it is null or a window that is not freed before `_rcu` ends.
+        // CAST: It was made from a reference.
+        let last = unsafe { (self.last.load(Acquire) as *const Window).as_ref() };
+
+        last.filter(|last| last.index() == index)
     }
 
     /// The window at `index`. It is not freed while the RCU read lock is held, but it may be retired
     /// at any time, which only its own lock tells.
-    #[inline]
     pub(super) fn get<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window> {
         // SAFETY: The array is initialised; by the type invariants what it returns is a window that
         // is not freed before `_rcu` ends.
@@ -101,10 +124,25 @@ impl WindowMap {
         }
     }
 
-    /// Takes the window at `index` out. Neither allocates nor sleeps.
-    pub(super) fn remove(&self, index: usize) {
+    /// Makes `window` the first to be looked at. Its read lock, under which it had pages, keeps it
+    /// from being removed meanwhile.
+    #[inline]
+    pub(super) fn remember(&self, window: &Window, _locked: &ReadGuard<'_, Table>) {
+        // CAST: To be turned back.
+        let address = core::ptr::from_ref(window) as usize;
+
+        // INVARIANT: It is in the array: a window loses its pages when it is removed.
+        self.last.store(address, Release);
+    }
+
+    /// Takes a window out, whose write lock is held. Neither allocates nor sleeps.
+    pub(super) fn remove(&self, window: &Window) {
+        // CAST: Only compared.
+        if self.last.load(Relaxed) == core::ptr::from_ref(window) as usize {
+            self.last.store(0, Relaxed);
+        }
         // SAFETY: The array is initialised.
-        unsafe { bindings::xa_erase(self.array.get(), index) };
+        unsafe { bindings::xa_erase(self.array.get(), window.index()) };
     }
 
     /// Marks the window at `index` as idle. Neither allocates nor sleeps.

@@ -67,6 +67,7 @@ unsafe impl Sync for RcuHead {}
 #[pin_data]
 pub(super) struct Inner {
     range: PageRange,
+    index: usize,
     shared: SharedRef,
     freed: RcuHead,
     #[pin]
@@ -220,7 +221,7 @@ impl<'a> Locked<'a> {
         Ok(range
             .indices(part)?
             .filter_map(|(index, _)| entries.get(index.get()))
-            .filter(|entry| !entry.is_empty() && entry.allows(access))
+            .filter(|entry| entry.allows(access))
             .fold(0usize, |n, _| n.wrapping_add(1)))
     }
 
@@ -272,7 +273,7 @@ impl<'a> Locked<'a> {
                 .touched(window.range.start(), window.range.end()),
         );
         table.entries = KVec::new();
-        window.shared().windows().remove(window.index());
+        window.shared().windows().remove(window);
         true
     }
 }
@@ -306,10 +307,12 @@ impl Window {
     }
 
     /// Calls `each` for the pages of `[va, va + len)`, with the part of each, as long as they are
-    /// there for `access`. Returns the number of bytes that were reached.
+    /// there for `access`. Returns the number of bytes that were reached. A window that was newly
+    /// found, and of use, is remembered.
     #[inline]
     pub(super) fn with_pages(
         &self,
+        newly_found: bool,
         va: UserVa,
         len: usize,
         access: Access,
@@ -338,6 +341,9 @@ impl Window {
             done = done.wrapping_add(bytes);
             at = at.wrapping_add(bytes);
         }
+        if done != 0 && newly_found {
+            self.shared().windows().remember(self, &table);
+        }
         done
     }
 }
@@ -348,16 +354,11 @@ impl Inner {
         unsafe { self.shared.0.as_ref() }
     }
 
-    fn index(&self) -> usize {
-        index_of(self.range.start())
+    /// The window's place in its map.
+    #[inline]
+    pub(super) fn index(&self) -> usize {
+        self.index
     }
-}
-
-/// The index of the window that holds `va`.
-#[inline]
-pub(super) fn index_of(va: UserVa) -> usize {
-    // CAST: An address fits a `usize`.
-    va.get().wrapping_shr(WINDOW.get()) as usize
 }
 
 /// A window that is nobody else's.
@@ -378,6 +379,7 @@ impl WindowBox {
         };
         let inner = pin_init!(Inner {
             range,
+            index: shared.index_of(range.start()),
             // INVARIANT: A region removes its windows before it goes.
             shared: SharedRef(NonNull::from(shared)),
             freed: RcuHead(Opaque::uninit()),
