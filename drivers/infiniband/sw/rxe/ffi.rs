@@ -237,8 +237,8 @@ unsafe extern "C" fn rxe_odp_atomic_op(
         _ => AtomicOp::FetchAdd(swap_add),
     };
     // SAFETY: By C's contract.
-    let before =
-        unsafe { valid_odp_of(mr) }.and_then(|odp| odp.atomic(iova, op, with_atomic_ops_lock));
+    let odp = unsafe { valid_odp_of(mr) };
+    let before = odp.and_then(|odp| odp.atomic(iova, op, with_atomic_ops_lock));
 
     // SAFETY: By C's contract.
     responder_state(before.map(|before| unsafe { orig_val.write(before) }))

@@ -7,7 +7,7 @@
 //!
 //! - [`ffi`]: what C calls, and what it is made of;
 //! - [`mr`]: a memory region, from the addresses that peers use to those of the process;
-//! - [`advise`]: `ibv_advise_mr()`.
+//! - [`advise`]: prefetches, by `ibv_advise_mr()`.
 //!
 //! The memory itself, faults and invalidations are [`odp::region`]'s.
 
