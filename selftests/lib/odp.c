@@ -54,8 +54,10 @@ static struct ibv_context *open_device(void)
 
 static bool find_gid(struct odp *o, int entries)
 {
+	static const unsigned char ipv4[12] = { [10] = 0xff, [11] = 0xff };
 	static const union ibv_gid none;
 	struct ibv_gid_entry entry;
+	bool found = false;
 
 	for (int i = 0; i < entries; i++) {
 		if (ibv_query_gid_ex(o->ctx, 1, i, &entry, 0))
@@ -63,11 +65,14 @@ static bool find_gid(struct odp *o, int entries)
 		if (entry.gid_type != IBV_GID_TYPE_ROCE_V2 ||
 		    !memcmp(&entry.gid, &none, sizeof(none)))
 			continue;
+		/* An MTU below 1280 takes IPv6 away: rather IPv4, if there is one */
+		if (found && memcmp(&entry.gid, ipv4, sizeof(ipv4)))
+			continue;
 		o->gid = entry.gid;
 		o->gid_index = i;
-		return true;
+		found = true;
 	}
-	return false;
+	return found;
 }
 
 static void query_port(struct odp *o)
@@ -101,17 +106,18 @@ static void modify(struct ibv_qp *qp, struct ibv_qp_attr attr, int mask)
 		odp_die(err, "ibv_modify_qp to state %d", attr.qp_state);
 }
 
-static void connect_to(struct odp *o, struct ibv_qp *qp, struct ibv_qp *peer)
+void odp_connect_to(struct odp *o, struct ibv_qp *qp, uint32_t peer)
 {
+	modify(qp, (struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
 	modify(qp, (struct ibv_qp_attr){
 		.qp_state = IBV_QPS_INIT,
 		.port_num = 1,
-		.qp_access_flags = ODP_RW,
+		.qp_access_flags = ODP_QP_ACCESS,
 	}, IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
 	modify(qp, (struct ibv_qp_attr){
 		.qp_state = IBV_QPS_RTR,
 		.path_mtu = o->mtu,
-		.dest_qp_num = peer->qp_num,
+		.dest_qp_num = peer,
 		.max_dest_rd_atomic = ODP_DEPTH,
 		.min_rnr_timer = 12,
 		.ah_attr = {
@@ -127,24 +133,35 @@ static void connect_to(struct odp *o, struct ibv_qp *qp, struct ibv_qp *peer)
 	   IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
 	modify(qp, (struct ibv_qp_attr){
 		.qp_state = IBV_QPS_RTS,
-		.timeout = ACK_TIMEOUT,
-		.retry_cnt = 7,
+		.timeout = o->ack_timeout ?: ACK_TIMEOUT,
+		.retry_cnt = o->retries ?: 7,
 		.rnr_retry = 7,
 		.max_rd_atomic = ODP_DEPTH,
 	}, IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT | IBV_QP_RNR_RETRY |
 	   IBV_QP_SQ_PSN | IBV_QP_MAX_QP_RD_ATOMIC);
 }
 
-void odp_connect(struct odp *o)
+void odp_connect_qps(struct odp *o, struct ibv_qp *qp, struct ibv_qp *peer)
 {
 	struct ibv_wc wc;
 
-	modify(o->qp, (struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
-	modify(o->peer, (struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
-	while (ibv_poll_cq(o->cq, 1, &wc) > 0)
+	/*
+	 * rxe reports an error a moment before it moves the pair to the error
+	 * state, which then comes over the reset. A second one comes after it.
+	 */
+	for (int i = 0; i < 2; i++) {
+		modify(peer, (struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
+		modify(qp, (struct ibv_qp_attr){ .qp_state = IBV_QPS_RESET }, 0);
+	}
+	while (ibv_poll_cq(qp->send_cq, 1, &wc) > 0)
 		;
-	connect_to(o, o->peer, o->qp);
-	connect_to(o, o->qp, o->peer);
+	odp_connect_to(o, peer, qp->qp_num);
+	odp_connect_to(o, qp, peer->qp_num);
+}
+
+void odp_connect(struct odp *o)
+{
+	odp_connect_qps(o, o->qp, o->peer);
 }
 
 void odp_open(struct odp *o)
@@ -153,9 +170,9 @@ void odp_open(struct odp *o)
 		.qp_type = IBV_QPT_RC,
 		.cap = {
 			.max_send_wr = ODP_DEPTH,
-			.max_recv_wr = 1,
-			.max_send_sge = 1,
-			.max_recv_sge = 1,
+			.max_recv_wr = ODP_DEPTH,
+			.max_send_sge = ODP_SGES,
+			.max_recv_sge = ODP_SGES,
 		},
 	};
 
@@ -205,6 +222,15 @@ void *odp_map(size_t len)
 	return addr;
 }
 
+void odp_post(struct odp *o, struct ibv_send_wr *wr)
+{
+	struct ibv_send_wr *bad;
+	int err = ibv_post_send(o->qp, wr, &bad);
+
+	if (err)
+		odp_die(err, "ibv_post_send");
+}
+
 static void post(struct odp *o, enum ibv_wr_opcode op, struct odp_side local,
 		 struct odp_side remote, size_t len)
 {
@@ -220,14 +246,11 @@ static void post(struct odp *o, enum ibv_wr_opcode op, struct odp_side local,
 		.send_flags = IBV_SEND_SIGNALED,
 		.wr.rdma = { .remote_addr = remote.addr, .rkey = remote.key },
 	};
-	struct ibv_send_wr *bad;
-	int err = ibv_post_send(o->qp, &wr, &bad);
 
-	if (err)
-		odp_die(err, "ibv_post_send");
+	odp_post(o, &wr);
 }
 
-static enum ibv_wc_status wait_one(struct odp *o)
+struct ibv_wc odp_wait_wc(struct odp *o)
 {
 	time_t end = 0;
 	struct ibv_wc wc;
@@ -238,7 +261,7 @@ static enum ibv_wc_status wait_one(struct odp *o)
 		if (n < 0)
 			odp_die(0, "ibv_poll_cq failed");
 		if (n)
-			return wc.status;
+			return wc;
 		sched_yield();
 		if (i % 1024)
 			continue;
@@ -254,7 +277,7 @@ enum ibv_wc_status odp_rdma(struct odp *o, enum ibv_wr_opcode op,
 			    size_t len)
 {
 	post(o, op, local, remote, len);
-	return wait_one(o);
+	return odp_wait_wc(o).status;
 }
 
 enum ibv_wc_status odp_rdma_pages(struct odp *o, enum ibv_wr_opcode op,
@@ -274,7 +297,7 @@ enum ibv_wc_status odp_rdma_pages(struct odp *o, enum ibv_wr_opcode op,
 		}
 		if (done == posted)
 			break;
-		status = wait_one(o);
+		status = odp_wait_wc(o).status;
 		if (result == IBV_WC_SUCCESS)
 			result = status;
 		done++;

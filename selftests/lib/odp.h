@@ -16,10 +16,14 @@
 #include <stdlib.h>
 
 #define ODP_PAGE	4096UL
-#define ODP_DEPTH	32	/* work requests in flight */
+#define ODP_DEPTH	32	/* work requests in flight, of each kind */
+#define ODP_SGES	4	/* of a work request */
 
 #define ODP_RW	(IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | \
 		 IBV_ACCESS_REMOTE_READ)
+
+#define ODP_QP_ACCESS	(ODP_RW | IBV_ACCESS_REMOTE_ATOMIC | \
+			 IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_FLUSH_PERSISTENT)
 
 enum odp_exit { ODP_OK = 0, ODP_DEFECT = 1, ODP_ERROR = 2, ODP_SKIP = 4 };
 
@@ -31,6 +35,8 @@ struct odp {
 	union ibv_gid gid;
 	int gid_index;
 	enum ibv_mtu mtu;
+	unsigned int ack_timeout;	/* as in ibv_qp_attr; 0: 17 s */
+	unsigned int retries;		/* 0: 7, which for rxe is for ever */
 	/*
 	 * Bytes of a page that one packet carries. Stock rxe puts the data of
 	 * an ODP region at the start of the page whatever the offset is, so
@@ -49,6 +55,12 @@ void odp_close(struct odp *o);
 
 /* Brings the queue pairs to RTS, from any state: call it again after an error. */
 void odp_connect(struct odp *o);
+
+/* The same for any two RC queue pairs; their send CQ is emptied. */
+void odp_connect_qps(struct odp *o, struct ibv_qp *qp, struct ibv_qp *peer);
+
+/* One end, to a queue pair of that number on the same device. */
+void odp_connect_to(struct odp *o, struct ibv_qp *qp, uint32_t peer);
 
 /* Registers memory or exits. IBV_ACCESS_ON_DEMAND in access makes it ODP. */
 struct ibv_mr *odp_reg(struct odp *o, void *addr, size_t len, int access);
@@ -71,6 +83,10 @@ static inline struct odp_side odp_at(struct ibv_mr *mr, size_t offset)
 enum ibv_wc_status odp_rdma(struct odp *o, enum ibv_wr_opcode op,
 			    struct odp_side local, struct odp_side remote,
 			    size_t len);
+
+/* The two halves of it, for what needs more: work requests must be signalled. */
+void odp_post(struct odp *o, struct ibv_send_wr *wr);
+struct ibv_wc odp_wait_wc(struct odp *o);
 
 /*
  * The same for count pages from first on: len bytes at the start of each page

@@ -25,6 +25,7 @@ ODP_COUNTERS=/sys/kernel/debug/$ODP_NAME
 ODP_WAIT=120	# seconds that a livepatch transition may take
 ODP_LOG_BAD='WARNING:|BUG:|BUG |Oops|INFO: task|blocked for more than|general protection|KASAN|UBSAN|Bad page|refcount_t|soft lockup|hard LOCKUP|stall|panic|Call Trace'
 export ODP_DEV=${ODP_DEV:-rxe0}
+odp_needs=("$ODP_MODULE")	# modules without which the test is skipped
 
 # shellcheck source=/dev/null
 . "${KSFT:-$ODP_HERE/..}/kselftest/ktap_helpers.sh"
@@ -42,11 +43,15 @@ odp_skip_all() {
 }
 
 odp_init() {
+	local file
+
 	ktap_print_header
 	[[ $(id -u) == 0 ]] || odp_skip_all "must be run as root"
 	[[ -e /sys/class/infiniband/$ODP_DEV ]] ||
 		odp_skip_all "no RDMA device $ODP_DEV"
-	[[ -e $ODP_MODULE ]] || odp_skip_all "no module $ODP_MODULE"
+	for file in "${odp_needs[@]}"; do
+		[[ -e $file ]] || odp_skip_all "no module $file"
+	done
 	mountpoint -q /sys/kernel/debug ||
 		mount -t debugfs debugfs /sys/kernel/debug
 	odp_tmp=$(mktemp -d)
