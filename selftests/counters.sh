@@ -3,43 +3,10 @@
 # Each counter of the module moves by what an action is documented to do.
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
+# shellcheck source=lib/expect.sh
+. "$ODP_HERE/lib/expect.sh"
 
 PAGES=32
-
-# expect "description" "steps, separated by ;" counter=delta…
-# A delta is exact, or a lower bound with a + behind it.
-expect() {
-	local what=$1 steps
-
-	IFS=';' read -r -a steps <<<"$2"
-	odp_counters_save
-	shift 2
-	odp_ok "$what" moves "$@"
-}
-
-moves() {
-	odp_step "${steps[@]}" && moved "$@"
-}
-
-# Compares what moved since odp_counters_save with counter=delta…
-moved() {
-	local want name number delta wrong=0
-
-	for want; do
-		name=${want%%=*}
-		number=${want#*=}
-		delta=$(odp_delta "$name")
-		if [[ $number == *+ ]]; then
-			((delta >= ${number%+})) && continue
-		else
-			((delta == number)) && continue
-		fi
-		echo "$name: $delta instead of $number"
-		wrong=1
-	done
-	((wrong == 0)) || odp_deltas
-	return "$wrong"
-}
 
 fails_once() {
 	! odp_step "prefetch $((PAGES - 1)) 1 rw" && moved fault_errors=1

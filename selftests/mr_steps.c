@@ -4,10 +4,12 @@
  * is a line on stdout: "ok", or what went wrong.
  *
  *   map N          N fresh pages          reg / dereg      the region over them
+ *   implicit       a region over the whole address space, used where they are
  *   fill S         CPU writes stamp S     check S          CPU reads it
  *   write S        RDMA WRITE of S        read S           RDMA READ must see S
  *   rdma F N S     RDMA WRITE of N pages from page F on
  *   prefetch F N ro|rw|nofault            synchronous ibv_advise_mr
+ *   queue F N                             the same in the background, for writing
  *   drop F N       MADV_DONTNEED          unmap F N        munmap
  */
 
@@ -49,6 +51,17 @@ static const char *reg(struct region *r)
 	r->mr = ibv_reg_mr(r->o.pd, r->addr, r->pages * ODP_PAGE,
 			   ODP_RW | IBV_ACCESS_ON_DEMAND);
 	return r->mr ? "ok" : failed("ibv_reg_mr", errno);
+}
+
+static const char *implicit(struct region *r)
+{
+	r->mr = ibv_reg_mr(r->o.pd, NULL, SIZE_MAX,
+			   ODP_RW | IBV_ACCESS_ON_DEMAND);
+	if (!r->mr)
+		return failed("ibv_reg_mr", errno);
+	/* What offsets are added to */
+	r->mr->addr = r->addr;
+	return "ok";
 }
 
 static const char *dereg(struct region *r)
@@ -109,6 +122,19 @@ static const char *prefetch(struct region *r, size_t first, size_t count,
 	return err ? failed("ibv_advise_mr", err) : "ok";
 }
 
+static const char *queue(struct region *r, size_t first, size_t count)
+{
+	struct ibv_sge sge = {
+		.addr = (uintptr_t)r->addr + first * ODP_PAGE,
+		.length = count * ODP_PAGE,
+		.lkey = r->mr->lkey,
+	};
+	int err = ibv_advise_mr(r->o.pd, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, 0,
+				&sge, 1);
+
+	return err ? failed("ibv_advise_mr", err) : "ok";
+}
+
 static const char *step(struct region *r, const char *line)
 {
 	char verb[16] = "", how[16] = "";
@@ -120,6 +146,8 @@ static const char *step(struct region *r, const char *line)
 		return map(r, a);
 	if (!strcmp(verb, "reg"))
 		return reg(r);
+	if (!strcmp(verb, "implicit"))
+		return implicit(r);
 	if (!strcmp(verb, "dereg"))
 		return dereg(r);
 	if (!strcmp(verb, "fill")) {
@@ -137,6 +165,8 @@ static const char *step(struct region *r, const char *line)
 		return rdma(r, IBV_WR_RDMA_WRITE, a, b, c);
 	if (!strcmp(verb, "prefetch"))
 		return prefetch(r, a, b, how);
+	if (!strcmp(verb, "queue"))
+		return queue(r, a, b);
 	if (!strcmp(verb, "drop"))
 		return madvise(r->addr + a * ODP_PAGE, b * ODP_PAGE,
 			       MADV_DONTNEED) ? failed("madvise", errno) : "ok";

@@ -3,50 +3,11 @@
 # The owner of a region exits, is killed or execs amid faults: nothing is leaked.
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
+# shellcheck source=lib/slab.sh
+. "$ODP_HERE/lib/slab.sh"
 
 ROUNDS=${ROUNDS:-500}
 SLACK=$((ROUNDS / 10 + 20))	# objects; a leak is one for each round of a kind
-
-# Objects in use of the slab caches that match a pattern. Kernels with random
-# kmalloc caches have several of a size, so a size's caches are added up.
-objects() {
-	local cache
-
-	for cache in /sys/kernel/slab/*/shrink; do
-		echo 1 >"$cache" 2>/dev/null || true
-	done
-	awk -v pattern="$1" '$1 ~ pattern { n += $2 } END { print n + 0 }' \
-		/proc/slabinfo
-}
-
-declare -A pattern=(
-	[mm_struct]='^mm_struct$'
-	[task_struct]='^task_struct$'
-	[pid]='^pid$'
-	[kmalloc-512]='^kmalloc-(rnd-[0-9]+-|cg-)?512$'
-	[kmalloc-2k]='^kmalloc-(rnd-[0-9]+-|cg-)?2k$'
-)
-
-at_baseline() {
-	local cache now
-
-	for cache in "${!pattern[@]}"; do
-		now=$(objects "${pattern[$cache]}")
-		((now <= baseline[$cache] + SLACK)) || return 1
-	done
-}
-
-nothing_leaked() {
-	local cache status=0
-
-	# RCU and work queues free what is left
-	odp_wait 30 at_baseline || status=1
-	for cache in "${!pattern[@]}"; do
-		echo "$cache: ${baseline[$cache]} before," \
-			"$(objects "${pattern[$cache]}") after"
-	done
-	return "$status"
-}
 
 balanced() {
 	(($(odp_delta umem_get) == $(odp_delta umem_release)))
@@ -85,10 +46,7 @@ odp_load
 
 # Once before, so that what is made at the first use is there
 "$ODP_BIN/owner_exit" 20 >/dev/null
-declare -A baseline
-for cache in "${!pattern[@]}"; do
-	baseline[$cache]=$(objects "${pattern[$cache]}")
-done
+slab_save
 refcnt=/sys/module/$ODP_NAME/refcnt
 references=$(<"$refcnt")
 odp_counters_save
@@ -98,6 +56,6 @@ odp_ok "$ROUNDS owners exit, are killed, exec, leave an orphan" \
 odp_ok "every region is released" all_released
 odp_ok "the module's references are back" same_reference
 odp_ok "$((ROUNDS / 5)) more while the module is removed and loaded" while_toggled
-odp_ok "slab objects are back" nothing_leaked
+odp_ok "slab objects are back" slab_is_back "$SLACK"
 
 odp_finish

@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Swap, fork, mremap, MADV_*, KSM, compaction, files: right data under RDMA traffic.
+# shellcheck source=lib/odp.sh
+. "$(dirname "$0")/lib/odp.sh"
+# shellcheck source=lib/rxe.sh
+. "$ODP_HERE/lib/rxe.sh"
+# shellcheck source=lib/swap.sh
+. "$ODP_HERE/lib/swap.sh"
+
+MS=${MS:-2000}	# of each
+declare -A what=(
+	[pageout]="pages swapped out"
+	[shmem]="a memfd, swapped out, with holes punched"
+	[collapse]="huge pages made and split"
+	[compact]="compaction"
+	[offline]="MADV_SOFT_OFFLINE"
+	[merge]="KSM"
+	[fork]="children keep their copy"
+	[mremap]="parts moved"
+	[drop]="MADV_DONTNEED and MADV_FREE"
+	[file]="a shared mapping of a file, on the disk in the end"
+	[private]="a private mapping of a file, which stays as it was"
+)
+
+odp_init
+odp_plan $((${#what[@]} + 1 + 5 + 3))
+odp_cgroup
+rxe_use rust
+
+swap_on zram
+for kind in pageout shmem collapse compact offline merge fork mremap drop file \
+	private; do
+	odp_ok "$kind: ${what[$kind]}" "$ODP_BIN/rxe_mm" "$kind" "$MS"
+done
+odp_ok "zram: pages of a memfd that were only read, none lost" \
+	swap_dirty memfd clean keep
+swap_off
+swap_on disk
+odp_ok "disk: pages swapped out" "$ODP_BIN/rxe_mm" pageout "$MS"
+odp_ok "disk: pages that were swapped in by reads, none lost" \
+	swap_dirty anon swapin keep
+odp_ok "disk: the same, deregistered before they are swapped out" \
+	swap_dirty anon swapin release
+odp_ok "disk: MADV_FREE pages, none lost" swap_dirty anon clean keep
+odp_ok "disk: pages of a memfd that were only read, deregistered before" \
+	swap_dirty memfd clean release
+
+rxe_use stock
+odp_control "control, stock: swapped in by reads, pages are lost" \
+	swap_dirty anon swapin keep
+odp_control "control, stock: MADV_FREE pages are lost" \
+	swap_dirty anon clean keep
+odp_control "control, stock: pages of a memfd that were only read are lost" \
+	swap_dirty memfd clean keep
+
+odp_finish
