@@ -49,3 +49,14 @@
  		;
  	...+>
  }
+
+// A request that failed here, for memory that cannot be had, is not one that was flushed.
+@flush_status@
+@@
+ flush_send_wqe(...)
+ {
+ 	<+...
+-	IB_WC_WR_FLUSH_ERR
++	rxe_odp_flush_status(wqe)
+ 	...+>
+ }

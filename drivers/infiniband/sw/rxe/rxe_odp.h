@@ -83,6 +83,14 @@ static inline enum ib_wc_status rxe_odp_copy_status(int err)
 	return err == -EAGAIN ? IB_WC_WR_FLUSH_ERR : IB_WC_LOC_PROT_ERR;
 }
 
+/* What to tell the user of a request that is left in the send queue of a failed pair. */
+static inline enum ib_wc_status rxe_odp_flush_status(const struct rxe_send_wqe *wqe)
+{
+	if (wqe->state == wqe_state_error && wqe->status != IB_WC_SUCCESS)
+		return wqe->status;
+	return IB_WC_WR_FLUSH_ERR;
+}
+
 /*
  * Whether @qp took a receive request from its SRQ for a message that then had to
  * wait for memory. Messages of RC go on where they were; of a datagram, or of UC,
