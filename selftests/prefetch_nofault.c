@@ -26,6 +26,7 @@
 
 #define PAGES	4096	/* of the region: so many are looked at */
 #define TARGETS	8	/* of these are written */
+#define SWAP_OUT_S 20	/* seconds to wait for them to be in swap */
 
 static struct odp o;
 static struct ibv_mr *region, *source, *sink;
@@ -88,13 +89,19 @@ static bool swapped_out(void)
 	return count == TARGETS;
 }
 
-/* Pages that wait in a CPU's list for the LRU cannot be reclaimed: compaction drains it. */
+/*
+ * Pages that wait in a CPU's list for the LRU cannot be reclaimed: compaction drains
+ * it. And the disk takes its time.
+ */
 static bool swap_out(void)
 {
-	for (int i = 0; i < 200; i++) {
+	time_t end = time(NULL) + SWAP_OUT_S;
+
+	for (int i = 0; time(NULL) < end; i++) {
 		madvise(region->addr, TARGETS * ODP_PAGE, MADV_PAGEOUT);
 		if (swapped_out())
 			return true;
+		usleep(100 * i);
 		if (i % 2) {
 			int fd = open("/proc/sys/vm/compact_memory", O_WRONLY);
 
