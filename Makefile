@@ -10,11 +10,12 @@ endif
 all: modules
 
 help:
-	@echo 'make run            boot a guest, load the module, run the ODP tests of rdma-core'
+	@echo 'make run            boot a guest, load the modules, run the ODP tests of rdma-core'
 	@echo 'make test           run all tests of the project (TESTS="SUITE…" for some suites)'
+	@echo 'make bench          measure rdma_rxe.ko against stock: table, JSON and plots in build/bench/'
 	@echo 'make modules        build the modules to build/stock/'
 	@echo 'make check          format, lint and static checks of all sources'
-	@echo 'make doc            documentation of the crate odp, to build/doc/'
+	@echo 'make doc            documentation of the library and the drivers, to build/doc/'
 	@echo 'make rust-analyzer  rust-project.json for editors'
 	@echo 'make setup          make what is missing in the cache: build root, kernel, guest'
 	@echo 'make update         the same, but look for a newer kernel now (else once a week)'
@@ -40,6 +41,9 @@ run: modules
 test: modules
 	@scripts/test $(TESTS)
 
+bench: modules
+	@scripts/bench
+
 check doc rust-analyzer: modules
 	@scripts/$@
 
@@ -50,4 +54,4 @@ clean:
 distclean: clean
 	@scripts/remove-cache
 
-.PHONY: all help setup update modules run test check doc rust-analyzer clean distclean
+.PHONY: all help setup update modules run test bench check doc rust-analyzer clean distclean
