@@ -3,35 +3,15 @@
 # rdma-core's own ODP tests give the same results with Rust as on stock rxe.
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
+# shellcheck source=lib/rdma_core.sh
+. "$(dirname "$0")/lib/rdma_core.sh"
 
-RUNNER=${RUNNER:-$(find /usr/share/rdma-core* -name run_tests.py 2>/dev/null | head -n 1)}
 PASSES=15	# of rdma-core 65 on stock rxe, the rest needs what rxe lacks
-HUGE_PAGES=64
-
-# Lines "name ... ok" and "name ... skipped 'reason'" of unittest, of which name
-# and result may be torn apart by what the test logs, as KTAP lines.
-report() {
-	local line name=
-
-	while IFS= read -r line; do
-		[[ $line =~ ^(test_[a-z0-9_]+)\ \( ]] && name=${BASH_REMATCH[1]}
-		[[ -n $name ]] || continue
-		case $line in
-		*ok)
-			ktap_test_pass "$name"
-			passes=$((passes + 1)) ;;
-		*"skipped "*)
-			odp_skip "$name" "${line##*skipped }" ;;
-		*ERROR | *FAIL)
-			ktap_test_fail "$name" ;;
-		*)
-			continue ;;
-		esac
-		name=
-	done <"$1"
-}
 
 enough() {
+	local passes
+
+	passes=$(rdma_core_passed "$results" | wc -l)
 	echo "$passes passed, $PASSES are expected"
 	((passes >= PASSES))
 }
@@ -51,21 +31,18 @@ rust_served() {
 }
 
 odp_init
-[[ -n $RUNNER ]] || odp_skip_all "rdma-core's tests are not installed"
-odp_huge_pages "$HUGE_PAGES"
+rdma_core_init
 
 odp_load
 odp_counters_save
-log=$odp_tmp/log
+results=$odp_tmp/results
 status=0
-(cd "$(dirname "$RUNNER")" &&
-	python3 "$RUNNER" --dev "$ODP_DEV" -v -k odp) >"$log" 2>&1 || status=$?
-odp_plan $(($(grep -c '^test_' "$log") + 3))
-passes=0
-report "$log"
+rdma_core_run "$results" -k odp || status=$?
+odp_plan $(($(wc -l <"$results") + 3))
+rdma_core_report "$results" .
 odp_ok "run_tests.py succeeded" test "$status" = 0
 odp_ok "at least $PASSES tests pass" enough
 odp_ok "the module's counters show that Rust served them" rust_served
-((status == 0)) || sed 's/^/# /' "$log"
+((status == 0)) || sed 's/^/# /' "$results.log"
 
 odp_finish
