@@ -258,12 +258,7 @@ impl PageRange {
     pub fn touched(&self, start: UserVa, end: UserVa) -> impl Iterator<Item = PageIndex<UmemPage>> {
         let indices = match self.clip(start, end) {
             Some(part) => {
-                // CAST: At most the number of base pages of `self`, which fits.
-                let first = part
-                    .start
-                    .0
-                    .wrapping_sub(self.start.0)
-                    .wrapping_shr(self.shift.0) as usize;
+                let first = self.offset_of(&part);
                 first..first.wrapping_add(part.umem_pages())
             }
             None => 0..0,
@@ -317,9 +312,14 @@ impl PageRange {
         if !self.contains(part) || self.shift != part.shift {
             return Err(EINVAL);
         }
+        Ok(self.offset_of(part))
+    }
+
+    /// [`PageRange::index_of`] for a `part` that is known to be one.
+    const fn offset_of(&self, part: &PageRange) -> usize {
         let offset = part.start.0.wrapping_sub(self.start.0);
         // CAST: At most the number of base pages of `self`, which fits.
-        Ok(offset.wrapping_shr(self.shift.0) as usize)
+        offset.wrapping_shr(self.shift.0) as usize
     }
 
     /// The pages of `part` as indices into a table that starts at the start of `self`, each with

@@ -83,16 +83,10 @@ impl<'a> Locked<'a> {
     /// Addresses outside the umem are ignored. Neither allocates nor sleeps, as the notifier needs.
     pub fn unmap(&mut self, start: UserVa, end: UserVa) -> Unmapped {
         let range = self.range;
-        let Some(part) = range.clip(start, end) else {
-            return Unmapped::default();
-        };
-        let Ok(indices) = range.indices(&part) else {
-            return Unmapped::default();
-        };
         let (_, mut table) = self.parts();
         let mut unmapped = Unmapped::default();
 
-        for (index, _) in indices {
+        for index in range.touched(start, end) {
             // Most of a large region is empty: this is the loop that its size is paid for in.
             if !table.get(index).is_empty() {
                 unmapped = unmapped.and(table.unmap(index));
