@@ -82,22 +82,10 @@ static void own(struct owner *w)
 static void inherit(struct owner *w, int parent_gone)
 {
 	char c;
-	int err;
 
 	if (read(parent_gone, &c, 1) != 0)
 		odp_die(0, "the parent wrote to the pipe");
-	/* The parent's memory goes a moment after its files */
-	for (int ms = 0; ; ms++) {
-		err = odp_prefetch(&w->o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
-				   w->mr, 0, PAGES * ODP_PAGE);
-		if (err)
-			break;
-		if (ms > 5000)
-			odp_die(0, "the region outlives its memory");
-		usleep(1000);
-	}
-	if (err != EINVAL && err != EFAULT)
-		odp_die(err, "prefetch without an owner");
+	odp_await_owner_end(&w->o, w->mr, PAGES * ODP_PAGE);
 	exit(ODP_OK);
 }
 

@@ -115,22 +115,10 @@ static void peer(struct process *p)
 static void inherit(struct process *p, int parent_gone)
 {
 	char c;
-	int err;
 
 	if (read(parent_gone, &c, 1))
 		odp_die(0, "the parent wrote to the pipe");
-	/* The parent's memory goes a moment after its files */
-	for (int ms = 0; ; ms++) {
-		err = odp_prefetch(&p->o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
-				   p->mr, 0, LEN);
-		if (err)
-			break;
-		if (ms > 5000)
-			odp_die(0, "the region outlives its memory");
-		usleep(1000);
-	}
-	if (err != EINVAL && err != EFAULT)
-		odp_die(err, "prefetch without an owner");
+	odp_await_owner_end(&p->o, p->mr, LEN);
 	exit(ODP_OK);
 }
 

@@ -317,6 +317,22 @@ int odp_prefetch(struct odp *o, enum ibv_advise_mr_advice advice,
 	return ibv_advise_mr(o->pd, advice, IBV_ADVISE_MR_FLAG_FLUSH, &sge, 1);
 }
 
+void odp_await_owner_end(struct odp *o, struct ibv_mr *mr, size_t len)
+{
+	int err;
+
+	for (int ms = 0; ; ms++) {
+		err = odp_prefetch(o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, mr, 0, len);
+		if (err)
+			break;
+		if (ms > 5000)
+			odp_die(0, "the region outlives its memory");
+		usleep(1000);
+	}
+	if (err != EINVAL && err != EFAULT)
+		odp_die(err, "prefetch without an owner");
+}
+
 unsigned long odp_env(const char *name, unsigned long def)
 {
 	const char *text = getenv(name);

@@ -102,6 +102,12 @@ enum ibv_wc_status odp_rdma_pages(struct odp *o, enum ibv_wr_opcode op,
 int odp_prefetch(struct odp *o, enum ibv_advise_mr_advice advice,
 		 struct ibv_mr *mr, size_t offset, size_t len);
 
+/*
+ * Waits until prefetches of a region fail, as they must once the memory of the
+ * process that registered it has gone, a moment after its files.
+ */
+void odp_await_owner_end(struct odp *o, struct ibv_mr *mr, size_t len);
+
 /* $NAME as a number, or def. */
 unsigned long odp_env(const char *name, unsigned long def);
 
