@@ -13,3 +13,8 @@ void rust_helper_mmu_interval_set_seq(struct mmu_interval_notifier *notifier,
 {
 	mmu_interval_set_seq(notifier, seq);
 }
+
+bool rust_helper_mmu_notifier_range_blockable(const struct mmu_notifier_range *range)
+{
+	return mmu_notifier_range_blockable(range);
+}

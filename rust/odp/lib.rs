@@ -8,8 +8,7 @@
 //! use from a driver: what would be a use after free when done in the wrong order does not compile.
 //!
 //! There are two kinds of region on the same ground: [`UmemOdp`] has C's layout, one table under one
-//! mutex, for C drivers; a [`Region`] is sparse, for drivers of virtual devices in Rust. The
-//! three paths of a [`region`] are told there; what follows is a umem's.
+//! mutex, for C drivers; a [`Region`] is sparse, for drivers of virtual devices in Rust. The three paths of a [`region`] are told there; what follows is a umem's.
 //!
 //! # The fault path
 //!
@@ -70,6 +69,6 @@ pub use hmm::{Access, HmmPfn};
 pub use notifier::{IntervalNotifier, Invalidate, InvalidateLocked, ReadSeq, Watch};
 pub use page::{PageIndex, PageRange, PageShift, UserVa};
 pub use pid::Pid;
-pub use region::Region;
+pub use region::{CpuPages, Region};
 pub use snapshot::{Snapshot, Validated};
 pub use umem::{IbDevice, Locked, OwnedUmemOdp, UmemOdp};

@@ -159,10 +159,11 @@ impl ReadSeq<'_> {
 ///
 /// - The guard that [`lock()`] returns is of the watch that it was given:
 ///   [`InvalidateLocked::notifier`] of it is [`Watch::notifier`].
-/// - [`lock()`] and [`invalidated()`] do not sleep, for the kernel invalidates where nothing may:
-///   for the OOM reaper.
+/// - [`lock()`] does not sleep, and [`invalidated()`] only where [`would_wait()`] says so, for the
+///   kernel invalidates where nothing may sleep: for the OOM reaper.
 ///
 /// [`lock()`]: Invalidate::lock
+/// [`would_wait()`]: Invalidate::would_wait
 /// [`invalidated()`]: Invalidate::invalidated
 pub unsafe trait Invalidate: Sized + Send + Sync {
     /// The lock that protects what was read from the page table.
@@ -173,9 +174,14 @@ pub unsafe trait Invalidate: Sized + Send + Sync {
     /// Takes the lock.
     fn lock(watch: &Watch<Self>) -> Self::Guard<'_>;
 
+    /// Whether a device uses the pages just now, so that [`Invalidate::invalidated`] has to sleep
+    /// until it has done. Where that is not possible the kernel is told to leave the pages alone.
+    fn would_wait(guard: &Self::Guard<'_>) -> bool;
+
     /// Gives up what is known of the pages in `[start, end)`, which may reach beyond the watched
-    /// range. The sequence number has been set, so that a walk that is under way will notice.
-    fn invalidated(guard: &mut Self::Guard<'_>, start: UserVa, end: UserVa);
+    /// range. The sequence number has been set, so that a walk that is under way will notice. The
+    /// lock may be dropped, and taken again, to wait for the device.
+    fn invalidated(guard: Self::Guard<'_>, start: UserVa, end: UserVa);
 }
 
 /// An object that is told when the kernel takes pages of a range away from a process.
@@ -261,20 +267,20 @@ impl<T: Invalidate> Watch<T> {
     ) -> bool {
         // SAFETY: By C's contract: the watch stays until its notifier has been removed, which
         // waits for this.
-        let (watch, start, end) = unsafe {
+        let (watch, start, end, may_sleep) = unsafe {
             let watch: *mut Self =
                 container_of!(Opaque::cast_from(notifier), Self, notifier).cast_mut();
-            (&*watch, (*range).start, (*range).end)
+            let may_sleep = odp_bindings::mmu_notifier_range_blockable(range);
+            (&*watch, (*range).start, (*range).end, may_sleep)
         };
-        let mut guard = T::lock(watch);
+        let guard = T::lock(watch);
 
+        if !may_sleep && T::would_wait(&guard) {
+            return false;
+        }
         // SAFETY: The lock that readers check the number under is held.
         unsafe { odp_bindings::mmu_interval_set_seq(notifier, seq) };
-        T::invalidated(
-            &mut guard,
-            UserVa::new(start as u64),
-            UserVa::new(end as u64),
-        );
+        T::invalidated(guard, UserVa::new(start as u64), UserVa::new(end as u64));
         true
     }
 }

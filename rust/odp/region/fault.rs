@@ -8,8 +8,10 @@
 
 use super::{
     let_others_run,
-    window::{Window, WindowBox, WINDOW},
-    Region, Shared,
+    pages::{HoldDevice, Pages},
+    shared::Shared,
+    window::{free, Window, WindowBox, WINDOW},
+    Region,
 };
 use crate::{
     charge,
@@ -33,29 +35,33 @@ const PREFETCH_PATIENCE: Msecs = 10 * odp_bindings::HMM_RANGE_DEFAULT_TIMEOUT;
 /// How long to wait before the allocator is asked again.
 const PAUSE: Delta = Delta::from_millis(1);
 
-/// A window that a fault works on, so that it is not retired.
+/// A window that a fault works on, so that it is not freed. It is only retired when its device goes.
 ///
 /// # Invariants
 ///
 /// The window is counted as used by us.
-struct InUse<'a> {
-    window: NonNull<Window>,
-    shared: &'a Shared,
+pub(super) struct InUse<'a, P: Pages> {
+    window: NonNull<Window<P>>,
+    shared: &'a Shared<P>,
 }
 
-impl core::ops::Deref for InUse<'_> {
-    type Target = Window;
+impl<P: Pages> core::ops::Deref for InUse<'_, P> {
+    type Target = Window<P>;
 
-    fn deref(&self) -> &Window {
-        // SAFETY: The reaper does not retire a window that is in use, and the region, which would,
-        // is borrowed.
+    fn deref(&self) -> &Window<P> {
+        // SAFETY: A window that is in use is not freed.
         unsafe { self.window.as_ref() }
     }
 }
 
-impl Drop for InUse<'_> {
+impl<P: Pages> Drop for InUse<'_, P> {
     fn drop(&mut self) {
-        self.write().leave_use();
+        let last = self.write().leave_use();
+
+        if last {
+            // SAFETY: We were told to.
+            unsafe { free(self.window) };
+        }
     }
 }
 
@@ -66,7 +72,7 @@ struct Walk<'a> {
     deadline: &'a mut Deadline,
 }
 
-impl Shared {
+impl<P: Pages> Shared<P> {
     /// Holds the owner's address space, to walk it.
     fn mm_in_use(&self) -> Result<ARef<MmWithUserAsync>> {
         // The last user may go away meanwhile, and this may run where `exit_mmap()` must not.
@@ -75,7 +81,7 @@ impl Shared {
     }
 
     /// The window of `part`, which lies in one, made if there is none.
-    fn window(&self, part: &PageRange, mm: &MmWithUser) -> Result<InUse<'_>> {
+    fn window(&self, part: &PageRange, mm: &MmWithUser) -> Result<InUse<'_, P>> {
         let index = self.index_of(part.start());
 
         loop {
@@ -83,6 +89,8 @@ impl Shared {
                 return Ok(found);
             }
             let range = self.range.block(part.start(), WINDOW).ok_or(EFAULT)?;
+            // The window has to be in the map when the device goes.
+            let _hold = self.device.hold()?;
             match self.windows.insert(index, WindowBox::new(self, mm, range)?) {
                 Ok(window) => {
                     // INVARIANT: A new window is counted as in use.
@@ -98,7 +106,8 @@ impl Shared {
         }
     }
 
-    fn find(&self, index: usize) -> Option<InUse<'_>> {
+    /// The window at `index`, if there is one.
+    pub(super) fn find(&self, index: usize) -> Option<InUse<'_, P>> {
         let rcu = rcu::read_lock();
         let window = self.windows.get(index, &rcu)?;
 
@@ -112,10 +121,10 @@ impl Shared {
     }
 }
 
-impl InUse<'_> {
+impl<P: Pages> InUse<'_, P> {
     /// Walks `part`, enters what it sees, and returns how many of the pages of `wanted` the device
     /// may then use for `access`; `None` if an invalidation came between. The walk faults pages in
-    /// if `part` is what is wanted.
+    /// if `part` is what is wanted. What is wanted is made usable.
     fn attempt(
         &self,
         walk: &mut Walk<'_>,
@@ -138,12 +147,14 @@ impl InUse<'_> {
         )?;
         vma::check(walk.mm, part)?;
 
+        let _hold = self.shared.device.hold()?;
         let mut locked = self.write();
         if !locked.enter(snapshot, self.shared.least)? {
             drop(locked);
             walk.deadline.collided();
             return Ok(None);
         }
+        locked.prepare(wanted)?;
         let there = locked.count(wanted, access)?;
         if part != wanted {
             locked.looked_around(there == wanted.base_pages());
@@ -151,13 +162,28 @@ impl InUse<'_> {
         Ok(Some(there))
     }
 
+    /// How many of the pages of `wanted` the device may use for `access`, and how many when those
+    /// that an earlier look has brought in have been made usable.
+    fn count_prepared(&self, wanted: &PageRange, access: Access) -> Result<(usize, usize)> {
+        let _hold = self.shared.device.hold()?;
+        let mut locked = self.write();
+        let before = locked.count(wanted, access)?;
+
+        if before == wanted.base_pages() {
+            return Ok((before, before));
+        }
+        locked.prepare(wanted)?;
+        Ok((before, locked.count(wanted, access)?))
+    }
+
     /// Brings in all of `wanted`. Returns how many of its pages had been missing.
     fn bring_in(&self, walk: &mut Walk<'_>, wanted: &PageRange, access: Access) -> Result<usize> {
         let pages = wanted.base_pages();
-        let missing = pages.saturating_sub(self.write().count(wanted, access)?);
+        let (before, there) = self.count_prepared(wanted, access)?;
+        let missing = pages.saturating_sub(before);
 
-        if missing == 0 {
-            return Ok(0);
+        if there == pages {
+            return Ok(missing);
         }
         loop {
             let around = self.write().around(wanted);
@@ -191,14 +217,15 @@ impl InUse<'_> {
     }
 }
 
-impl Region {
+impl<P: Pages> Region<P> {
     /// Brings in what an access wants of `[at, end)`, to the end of the window at most, or pauses,
     /// for the access to try again.
     ///
     /// # Errors
     ///
-    /// - `EFAULT` if it cannot be had;
-    /// - `EAGAIN` if that may change, and the time is up.
+    /// - `EAGAIN` if it cannot be had now, and the time is up;
+    /// - else it cannot be had: `EFAULT`, `EPERM`, `EHWPOISON` as [`Snapshot::walk`] and
+    ///   [`Pages::prepare`], `ENODEV` if the device has gone.
     #[cold]
     pub(super) fn fault_for_access(
         &self,
@@ -207,7 +234,7 @@ impl Region {
         access: Access,
         deadline: &mut Deadline,
     ) -> Result {
-        match self.fault(at, end, access, deadline) {
+        match self.fault_once(at, end, access, deadline) {
             Ok(missing) => {
                 self.shared.counters.count_fault(missing);
                 Ok(())
@@ -218,11 +245,11 @@ impl Region {
                 fsleep(PAUSE);
                 Ok(())
             }
-            Err(_) => Err(EFAULT),
+            Err(error) => Err(error),
         }
     }
 
-    fn fault(
+    fn fault_once(
         &self,
         at: UserVa,
         end: UserVa,

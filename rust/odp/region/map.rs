@@ -7,9 +7,12 @@
 //!
 //! C header: [`include/linux/xarray.h`](srctree/include/linux/xarray.h)
 
-use super::window::{Table, Window, WindowBox};
+use super::{
+    pages::Pages,
+    window::{Table, Window, WindowBox},
+};
 use crate::rwlock::ReadGuard;
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
     error::to_result,
@@ -30,20 +33,21 @@ use kernel::{
 /// - `last` is zero or the address of one of them.
 /// - When it is dropped it is empty.
 #[pin_data(PinnedDrop)]
-pub(super) struct WindowMap {
+pub(super) struct WindowMap<P: Pages> {
     #[pin]
     array: Opaque<bindings::xarray>,
     /// The window that was used last, as the next access is likely to be to it.
     last: Atomic<usize>,
+    _windows: PhantomData<Window<P>>,
 }
 
 // SAFETY: An xarray has its own lock, and windows may be used by any thread.
-unsafe impl Send for WindowMap {}
+unsafe impl<P: Pages> Send for WindowMap<P> {}
 // SAFETY: As above.
-unsafe impl Sync for WindowMap {}
+unsafe impl<P: Pages> Sync for WindowMap<P> {}
 
 #[pinned_drop]
-impl PinnedDrop for WindowMap {
+impl<P: Pages> PinnedDrop for WindowMap<P> {
     fn drop(self: Pin<&mut Self>) {
         // An insertion that found no memory can have left nodes without entries.
         // SAFETY: The array is initialised, and nobody uses it any more.
@@ -60,7 +64,7 @@ pub(super) enum Find {
     Idle,
 }
 
-impl WindowMap {
+impl<P: Pages> WindowMap<P> {
     /// An empty map. Its nodes are charged to the memory cgroup of who causes them.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
@@ -69,27 +73,28 @@ impl WindowMap {
                 bindings::xa_init_flags(slot, odp_bindings::XA_FLAGS_ACCOUNT)
             }),
             last: Atomic::new(0),
+            _windows: PhantomData,
         })
     }
 
     /// The window at `index`, if it was used last. Else try [`WindowMap::get`].
     #[inline]
-    pub(super) fn last<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window> {
+    pub(super) fn last<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window<P>> {
         // SAFETY: By the type invariants it is null or a window that is not freed before `_rcu` ends.
         // CAST: It was made from a reference.
-        let last = unsafe { (self.last.load(Acquire) as *const Window).as_ref() };
+        let last = unsafe { (self.last.load(Acquire) as *const Window<P>).as_ref() };
 
         last.filter(|last| last.index() == index)
     }
 
     /// The window at `index`. It is not freed while the RCU read lock is held, but it may be retired
     /// at any time, which only its own lock tells.
-    pub(super) fn get<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window> {
+    pub(super) fn get<'r>(&self, index: usize, _rcu: &'r rcu::Guard) -> Option<&'r Window<P>> {
         // SAFETY: The array is initialised; by the type invariants what it returns is a window that
         // is not freed before `_rcu` ends.
         unsafe {
             bindings::xa_load(self.array.get(), index)
-                .cast::<Window>()
+                .cast::<Window<P>>()
                 .as_ref()
         }
     }
@@ -102,8 +107,8 @@ impl WindowMap {
     pub(super) fn insert(
         &self,
         index: usize,
-        window: WindowBox,
-    ) -> Result<NonNull<Window>, (Error, WindowBox)> {
+        window: WindowBox<P>,
+    ) -> Result<NonNull<Window<P>>, (Error, WindowBox<P>)> {
         let raw = window.into_raw();
         // SAFETY: The array is initialised. The lock is dropped where memory is allocated.
         let inserted = to_result(unsafe {
@@ -127,7 +132,7 @@ impl WindowMap {
     /// Makes `window` the first to be looked at. Its read lock, under which it had pages, keeps it
     /// from being removed meanwhile.
     #[inline]
-    pub(super) fn remember(&self, window: &Window, _locked: &ReadGuard<'_, Table>) {
+    pub(super) fn remember(&self, window: &Window<P>, _locked: &ReadGuard<'_, Table<P>>) {
         // CAST: To be turned back.
         let address = core::ptr::from_ref(window) as usize;
 
@@ -136,7 +141,7 @@ impl WindowMap {
     }
 
     /// Takes a window out, whose write lock is held. Neither allocates nor sleeps.
-    pub(super) fn remove(&self, window: &Window) {
+    pub(super) fn remove(&self, window: &Window<P>) {
         // CAST: Only compared.
         if self.last.load(Relaxed) == core::ptr::from_ref(window) as usize {
             self.last.store(0, Relaxed);

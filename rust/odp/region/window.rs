@@ -8,23 +8,20 @@
 //! 1. new: its notifier is registered, a fault uses it, and it is in no map yet ([`WindowBox`]);
 //! 2. in the map: whoever finds it there, under RCU, takes its lock to see whether it still counts;
 //! 3. idle: no pages and no faults. It is marked, and the reaper will come;
-//! 4. retired, by the reaper or with its region: under its lock it loses its pages and its table, and
-//!    leaves the map ([`Locked::retire`]);
-//! 5. without the lock: its notifier is removed, and its memory freed after an RCU grace period
-//!    ([`free`]).
+//! 4. retired, by the reaper, with its region, or when its device goes: under its lock it loses its
+//!    pages and its table, and leaves the map ([`Locked::retire`]);
+//! 5. without the lock, by who retired it or, if it was in use, by its last user: its notifier is
+//!    removed, and its memory freed after an RCU grace period ([`free`]).
 
-use super::{
-    entry::{Entry, PAGE_BYTES},
-    Shared,
-};
+use super::{pages::Pages, shared::Shared};
 use crate::{
     notifier::{IntervalNotifier, Invalidate, InvalidateLocked, Watch},
     page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
-    rwlock::{RwLock, WriteGuard, WriteHeld},
+    rwlock::{ReadGuard, RwLock, WriteGuard, WriteHeld},
     snapshot::Snapshot,
     Access,
 };
-use core::{ops::Deref, ptr::NonNull};
+use core::{mem::replace, ops::Deref, ptr::NonNull};
 use kernel::{
     alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
     bindings,
@@ -41,19 +38,19 @@ pub(super) const WINDOW: PageShift = PageShift::TWO_MIB;
 const WINDOW_PAGES: usize = 1 << (WINDOW.order());
 
 /// A window, watching its part of the address space.
-pub(super) type Window = Watch<Inner>;
+pub(super) type Window<P> = Watch<Inner<P>>;
 
 /// The region that a window belongs to.
 ///
 /// # Invariants
 ///
 /// It outlives the window's notifier, and so all users of the window.
-struct SharedRef(NonNull<Shared>);
+struct SharedRef<P: Pages>(NonNull<Shared<P>>);
 
 // SAFETY: It is a reference to a type that is `Sync`.
-unsafe impl Send for SharedRef {}
+unsafe impl<P: Pages> Send for SharedRef<P> {}
 // SAFETY: As above.
-unsafe impl Sync for SharedRef {}
+unsafe impl<P: Pages> Sync for SharedRef<P> {}
 
 /// Where the kernel queues a window for the end of an RCU grace period.
 struct RcuHead(Opaque<bindings::kvfree_rcu_head>);
@@ -65,22 +62,23 @@ unsafe impl Sync for RcuHead {}
 
 /// What a window consists of beside its notifier.
 #[pin_data]
-pub(super) struct Inner {
+pub(super) struct Inner<P: Pages> {
     range: PageRange,
     index: usize,
-    shared: SharedRef,
+    shared: SharedRef<P>,
     freed: RcuHead,
     #[pin]
-    table: RwLock<Table>,
+    table: RwLock<Table<P>>,
 }
 
 /// What a window's lock protects.
-pub(super) struct Table {
-    /// One for each page of the window's range; none when it is retired.
-    entries: KVec<Entry>,
-    /// How many of them are not empty.
+pub(super) struct Table<P: Pages> {
+    /// The pages of the window's range; none when it is retired.
+    pages: P,
+    /// How many of them are there.
     present: usize,
-    /// Faults that are under way, and keep the window from being retired.
+    /// Faults that are under way. They keep the window from being freed, and as a rule from being
+    /// retired.
     users: usize,
     /// How many pages to look at around those that a fault wants, a power of two.
     around: usize,
@@ -89,25 +87,31 @@ pub(super) struct Table {
 /// The least that [`Table::around`] becomes: less is no look around, and would never become more.
 const LEAST_AROUND: usize = 8;
 
-impl Table {
+impl<P: Pages> Table<P> {
+    /// The pages of the window.
+    #[inline]
+    pub(super) fn pages(&self) -> &P {
+        &self.pages
+    }
+
     /// Whether the window is of no use to anybody.
     fn is_idle(&self) -> bool {
         self.present == 0 && self.users == 0
     }
 
-    /// A retired window has no entries, and is not in the map.
+    /// A retired window has no pages, and is not in the map.
     pub(super) fn is_retired(&self) -> bool {
-        self.entries.is_empty()
+        self.pages.is_none()
     }
 
-    /// Empties the entries at `indices`, and returns how many were not empty.
+    /// Takes the pages at `indices` from the device, and returns how many there were.
     fn unmap(&mut self, indices: impl Iterator<Item = PageIndex<UmemPage>>) -> usize {
         if self.present == 0 {
             return 0;
         }
-        let unmapped = indices
-            .filter_map(|index| self.entries.get(index.get()))
-            .fold(0usize, |n, entry| n.wrapping_add(entry.unmap().into()));
+        let unmapped = indices.fold(0usize, |n, index| {
+            n.wrapping_add(self.pages.unmap(index).into())
+        });
 
         self.present = self.present.saturating_sub(unmapped);
         unmapped
@@ -115,9 +119,9 @@ impl Table {
 }
 
 /// The write lock of a window. The proof for [`crate::Snapshot::validate`] is [`Proof`].
-pub(super) struct Locked<'a> {
-    window: &'a Window,
-    table: WriteGuard<'a, Table>,
+pub(super) struct Locked<'a, P: Pages> {
+    window: &'a Window<P>,
+    table: WriteGuard<'a, Table<P>>,
 }
 
 /// The write lock of a window stays held.
@@ -128,7 +132,7 @@ pub(super) struct Proof<'g> {
 
 // SAFETY: The callback of a window's notifier takes its lock for writing, and `Locked` and `Proof`
 // live while it is held.
-unsafe impl InvalidateLocked for Locked<'_> {
+unsafe impl<P: Pages> InvalidateLocked for Locked<'_, P> {
     fn notifier(&self) -> &IntervalNotifier {
         self.window.notifier()
     }
@@ -141,8 +145,8 @@ unsafe impl InvalidateLocked for Proof<'_> {
     }
 }
 
-impl<'a> Locked<'a> {
-    pub(super) fn parts(&mut self) -> (Proof<'_>, &mut Table) {
+impl<P: Pages> Locked<'_, P> {
+    fn parts(&mut self) -> (Proof<'_>, &mut Table<P>) {
         let (held, table) = self.table.parts();
         let notifier = self.window.notifier();
 
@@ -155,7 +159,7 @@ impl<'a> Locked<'a> {
         )
     }
 
-    fn table(&mut self) -> &mut Table {
+    pub(super) fn table(&mut self) -> &mut Table<P> {
         self.table.parts().1
     }
 
@@ -175,12 +179,14 @@ impl<'a> Locked<'a> {
         alive
     }
 
-    /// Ends the use.
-    pub(super) fn leave_use(&mut self) {
+    /// Ends the use. Returns whether the caller has to [`free`] the window.
+    pub(super) fn leave_use(&mut self) -> bool {
         let table = self.table();
 
         table.users = table.users.saturating_sub(1);
+        let free = table.users == 0 && table.is_retired();
         self.mark_if_idle();
+        free
     }
 
     /// Enters what a walk saw, pages that the CPU maps by less than `least` left out. `false` if an
@@ -190,7 +196,7 @@ impl<'a> Locked<'a> {
     ///
     /// `EINVAL` if the walk was not in the window.
     pub(super) fn enter(&mut self, snapshot: Snapshot<'_>, least: PageShift) -> Result<bool> {
-        let (range, writable) = (self.window.range, self.window.shared().is_writable());
+        let range = self.window.range;
         let (proof, table) = self.parts();
         let Ok(seen) = snapshot.validate(&proof) else {
             return Ok(false);
@@ -201,12 +207,24 @@ impl<'a> Locked<'a> {
             if !page.is_valid() || page.map_order() < least.order() {
                 continue;
             }
-            if let Some(entry) = table.entries.get(index.get()) {
-                let new = entry.enter(page, writable);
-                table.present = table.present.wrapping_add(new.into());
-            }
+            let new = table.pages.enter(index, page);
+            table.present = table.present.wrapping_add(new.into());
         }
         Ok(true)
+    }
+
+    /// Makes the pages of `part` that are there usable for the device.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `part` is not in the window, else as [`Pages::prepare`].
+    pub(super) fn prepare(&mut self, part: &PageRange) -> Result {
+        let range = self.window.range;
+        let table = self.table();
+
+        range
+            .indices(part)?
+            .try_for_each(|(index, _)| table.pages.prepare(index))
     }
 
     /// How many pages of `part` allow `access`.
@@ -216,13 +234,11 @@ impl<'a> Locked<'a> {
     /// `EINVAL` if `part` is not in the window.
     pub(super) fn count(&mut self, part: &PageRange, access: Access) -> Result<usize> {
         let range = self.window.range;
-        let entries = &self.table().entries;
+        let pages = &self.table().pages;
 
-        Ok(range
-            .indices(part)?
-            .filter_map(|(index, _)| entries.get(index.get()))
-            .filter(|entry| entry.allows(access))
-            .fold(0usize, |n, _| n.wrapping_add(1)))
+        Ok(range.indices(part)?.fold(0usize, |n, (index, _)| {
+            n.wrapping_add(pages.allows(index, access).into())
+        }))
     }
 
     /// The pages around `part` that are worth a look before it is faulted in, if there are any.
@@ -247,20 +263,17 @@ impl<'a> Locked<'a> {
     }
 
     /// Retires the window if it is idle. Returns whether the caller has to [`free`] it.
-    pub(super) fn retire_if_idle(&mut self) -> bool {
+    pub(super) fn retire_if_idle(mut self) -> bool {
         if !self.table().is_idle() {
             // Whatever makes it idle again marks it again.
-            self.window
-                .shared()
-                .windows()
-                .clear_idle(self.window.index());
+            self.window.shared().windows.clear_idle(self.window.index());
             return false;
         }
         self.retire()
     }
 
     /// Retires the window. Returns whether the caller has to [`free`] it.
-    pub(super) fn retire(&mut self) -> bool {
+    pub(super) fn retire(mut self) -> bool {
         let window = self.window;
         let table = self.table();
 
@@ -272,86 +285,71 @@ impl<'a> Locked<'a> {
                 .range
                 .touched(window.range.start(), window.range.end()),
         );
-        table.entries = KVec::new();
-        window.shared().windows().remove(window);
-        true
+        let pages = replace(&mut table.pages, P::none());
+        let free = table.users == 0;
+        window.shared().windows.remove(window);
+        drop(self);
+        // Without the lock.
+        drop(pages);
+        free
     }
 }
 
 // SAFETY: `lock` takes the lock of the window it is given, a spinning one; nothing here sleeps.
-unsafe impl Invalidate for Inner {
-    type Guard<'a> = Locked<'a>;
+unsafe impl<P: Pages> Invalidate for Inner<P> {
+    type Guard<'a> = Locked<'a, P>;
 
-    fn lock(watch: &Watch<Self>) -> Locked<'_> {
+    fn lock(watch: &Watch<Self>) -> Locked<'_, P> {
         watch.write()
     }
 
-    fn invalidated(guard: &mut Locked<'_>, start: UserVa, end: UserVa) {
+    fn would_wait(_guard: &Locked<'_, P>) -> bool {
+        false
+    }
+
+    fn invalidated(mut guard: Locked<'_, P>, start: UserVa, end: UserVa) {
         let window = guard.window;
         let unmapped = guard.table().unmap(window.range.touched(start, end));
 
-        window.shared().counters().count_invalidation(unmapped);
+        window.shared().counters.count_invalidation(unmapped);
         if unmapped != 0 {
             guard.mark_if_idle();
         }
     }
 }
 
-impl Window {
+impl<P: Pages> Window<P> {
+    /// Takes the window's lock for reading.
+    #[inline]
+    pub(super) fn read(&self) -> ReadGuard<'_, Table<P>> {
+        self.table.read()
+    }
+
     /// Takes the window's lock.
-    pub(super) fn write(&self) -> Locked<'_> {
+    pub(super) fn write(&self) -> Locked<'_, P> {
         Locked {
             window: self,
             table: self.table.write(),
         }
     }
 
-    /// Calls `each` for the pages of `[va, va + len)`, with the part of each, as long as they are
-    /// there for `access`. Returns the number of bytes that were reached. A window that was newly
-    /// found, and of use, is remembered.
+    /// Makes this window the first that the next access looks at.
     #[inline]
-    pub(super) fn with_pages(
-        &self,
-        newly_found: bool,
-        va: UserVa,
-        len: usize,
-        access: Access,
-        mut each: impl FnMut(NonNull<u8>, usize, usize),
-    ) -> usize {
-        let table = self.table.read();
-        let first = self.range.start().get();
-        // CAST: Within a window.
-        let mut at = va.get().wrapping_sub(first) as usize;
-        let end = at.saturating_add(len);
-        let mut done = 0usize;
-
-        while at < end {
-            let Some(page) = table
-                .entries
-                .get(at / PAGE_BYTES)
-                .and_then(|entry| entry.page(access))
-            else {
-                break;
-            };
-            let offset = at % PAGE_BYTES;
-            let bytes = PAGE_BYTES.wrapping_sub(offset).min(end.wrapping_sub(at));
-
-            // SAFETY: The offset is within the page.
-            each(unsafe { page.add(offset) }, done, bytes);
-            done = done.wrapping_add(bytes);
-            at = at.wrapping_add(bytes);
-        }
-        if done != 0 && newly_found {
-            self.shared().windows().remember(self, &table);
-        }
-        done
+    pub(super) fn remember(&self, table: &ReadGuard<'_, Table<P>>) {
+        self.shared().windows.remember(self, table);
     }
 }
 
-impl Inner {
-    fn shared(&self) -> &Shared {
+impl<P: Pages> Inner<P> {
+    fn shared(&self) -> &Shared<P> {
         // SAFETY: By the type invariants of `SharedRef`.
         unsafe { self.shared.0.as_ref() }
+    }
+
+    /// The addresses that the window is for.
+    #[inline]
+    pub(super) fn range(&self) -> &PageRange {
+        &self.range
     }
 
     /// The window's place in its map.
@@ -362,17 +360,17 @@ impl Inner {
 }
 
 /// A window that is nobody else's.
-pub(super) struct WindowBox(Pin<KBox<Window>>);
+pub(super) struct WindowBox<P: Pages>(Pin<KBox<Window<P>>>);
 
-impl WindowBox {
+impl<P: Pages> WindowBox<P> {
     /// Makes a window of `range`, which lies in one, that is in use already.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, or as [`IntervalNotifier::insert`].
-    pub(super) fn new(shared: &Shared, mm: &MmWithUser, range: PageRange) -> Result<Self> {
+    /// As [`Pages::new`] and [`IntervalNotifier::insert`]; `ENOMEM`.
+    pub(super) fn new(shared: &Shared<P>, mm: &MmWithUser, range: PageRange) -> Result<Self> {
         let table = Table {
-            entries: KVec::zeroed(range.base_pages(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?,
+            pages: P::new(&shared.device, &range, shared.writable)?,
             present: 0,
             users: 1,
             around: WINDOW_PAGES,
@@ -394,7 +392,7 @@ impl WindowBox {
     }
 
     /// Gives the window away.
-    pub(super) fn into_raw(self) -> NonNull<Window> {
+    pub(super) fn into_raw(self) -> NonNull<Window<P>> {
         // SAFETY: It is not moved. The pointer of a box is not null.
         unsafe { NonNull::new_unchecked(KBox::into_raw(Pin::into_inner_unchecked(self.0))) }
     }
@@ -404,16 +402,16 @@ impl WindowBox {
     /// # Safety
     ///
     /// `raw` must come from [`WindowBox::into_raw`], and nobody else may use it.
-    pub(super) unsafe fn from_raw(raw: NonNull<Window>) -> Self {
+    pub(super) unsafe fn from_raw(raw: NonNull<Window<P>>) -> Self {
         // SAFETY: By the caller's promise.
         Self(unsafe { Pin::new_unchecked(KBox::from_raw(raw.as_ptr())) })
     }
 }
 
-impl Deref for WindowBox {
-    type Target = Window;
+impl<P: Pages> Deref for WindowBox<P> {
+    type Target = Window<P>;
 
-    fn deref(&self) -> &Window {
+    fn deref(&self) -> &Window<P> {
         &self.0
     }
 }
@@ -422,9 +420,9 @@ impl Deref for WindowBox {
 ///
 /// # Safety
 ///
-/// `window` must come from [`WindowBox::into_raw`], and [`Locked::retire`] must have told the caller
-/// to free it, who holds no lock of it.
-pub(super) unsafe fn free(window: NonNull<Window>) {
+/// `window` must come from [`WindowBox::into_raw`], and [`Locked::retire`] or [`Locked::leave_use`]
+/// must have told the caller to free it, who holds no lock of it.
+pub(super) unsafe fn free<P: Pages>(window: NonNull<Window<P>>) {
     // SAFETY: A retired window is in no map and has no users but for RCU readers, who see that it
     // is retired. It has nothing left to drop, and its memory comes from `kmalloc()`.
     unsafe {

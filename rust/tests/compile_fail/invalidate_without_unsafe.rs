@@ -24,7 +24,11 @@ unsafe impl Invalidate for Owner {
         Guard(watch)
     }
 
-    fn invalidated(_guard: &mut Guard<'_>, _start: UserVa, _end: UserVa) {}
+    fn would_wait(_guard: &Guard<'_>) -> bool {
+        false
+    }
+
+    fn invalidated(_guard: Guard<'_>, _start: UserVa, _end: UserVa) {}
 }
 
 #[cfg(not(correct))]
@@ -36,5 +40,9 @@ impl Invalidate for Owner {
         Guard(watch)
     }
 
-    fn invalidated(_guard: &mut Guard<'_>, _start: UserVa, _end: UserVa) {}
+    fn would_wait(_guard: &Guard<'_>) -> bool {
+        false
+    }
+
+    fn invalidated(_guard: Guard<'_>, _start: UserVa, _end: UserVa) {}
 }
