@@ -6,8 +6,10 @@
 
 #include "hmm.c"
 #include "ib_verbs.c"
+#include "iommu.c"
 #include "ioport.c"
 #include "memcontrol.c"
+#include "memremap.c"
 #include "mm.c"
 #include "mmu_notifier.c"
 #include "pid.c"
@@ -15,3 +17,4 @@
 #include "sched.c"
 #include "sched_mm.c"
 #include "sched_signal.c"
+#include "wait_bit.c"

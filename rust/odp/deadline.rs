@@ -22,6 +22,7 @@ pub struct Deadline {
     limit: Jiffies,
     end: Option<Jiffies>,
     rounds: u32,
+    tried: bool,
 }
 
 /// The collisions after which the time counts, and the share of the limit that a round has anyway.
@@ -39,6 +40,7 @@ impl Deadline {
             limit: msecs_to_jiffies(limit),
             end: None,
             rounds: 0,
+            tried: false,
         }
     }
 
@@ -47,6 +49,20 @@ impl Deadline {
         self.rounds = self.rounds.saturating_add(1);
         self.end
             .get_or_insert_with(|| now().wrapping_add(self.limit));
+    }
+
+    /// Tells that the operation begins, or begins again: all but the first time it has lost.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if there is no time left for it.
+    pub fn again(&mut self) -> Result {
+        if self.tried {
+            self.collided();
+            self.remaining().map_err(|_| EAGAIN)?;
+        }
+        self.tried = true;
+        Ok(())
     }
 
     /// The time that is left, in jiffies. It is never zero, which C reads as "for ever".

@@ -17,6 +17,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
     bindings,
+    dma::DmaAddress,
     error::to_result,
     prelude::*,
 };
@@ -54,6 +55,17 @@ impl DmaDevice {
             Self::Real(device) => device.as_ptr(),
         }
     }
+}
+
+/// How the pages of a table are mapped for DMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DmaMode {
+    /// Into one range of IOVA, in which neighbours are contiguous.
+    Iova,
+    /// One by one.
+    List,
+    /// Not at all: the device uses physical addresses.
+    Direct,
 }
 
 /// What an unmapping undid, in pages of the umem's size.
@@ -245,6 +257,80 @@ impl DmaMap<'_> {
         let unmapped = self.unmap(index);
         self.enter_first(index, seen);
         Some(unmapped)
+    }
+
+    /// How its pages are mapped. A virtual device uses physical addresses.
+    pub fn mode(&self) -> DmaMode {
+        // SAFETY: Constant once the map is set up.
+        let map = unsafe { self.map.as_ref() };
+
+        if map.state.__size != 0 {
+            DmaMode::Iova
+        } else if !map.dma_list.is_null() {
+            DmaMode::List
+        } else {
+            DmaMode::Direct
+        }
+    }
+
+    /// Sees to it that what was unmapped is out of the device's reach, where that is not so yet.
+    ///
+    /// Pages that were mapped one by one are unmapped lazily, as the kernel does it unless told to be
+    /// strict: for some milliseconds the IOMMU may go by what it remembers. That is time enough to
+    /// write to a page that is somebody else's by then. Neither allocates nor sleeps.
+    pub(crate) fn flush(&self) {
+        let DmaDevice::Real(device) = self.device else {
+            return;
+        };
+        if self.mode() != DmaMode::List {
+            return;
+        }
+        // SAFETY: The device is live, and stays in its domain while pages are mapped for it.
+        unsafe {
+            let domain = bindings::iommu_get_domain_for_dev(device.as_ptr());
+            if !domain.is_null() {
+                odp_bindings::iommu_flush_iotlb_all(domain);
+            }
+        }
+    }
+
+    /// Maps a page for the DMA of a real device, if it is not mapped yet, and returns where the
+    /// device finds it. Neither sleeps nor waits for memory.
+    ///
+    /// # Errors
+    ///
+    /// - `EOPNOTSUPP` if the device is virtual;
+    /// - `EFAULT` if the page is not in the table, or is another device's and there is no way to it;
+    /// - `ENOMEM` if there is no DMA address left, or no memory for the IOMMU's tables. C's drivers give
+    ///   `EFAULT` for that, too.
+    pub(crate) fn map(&mut self, index: PageIndex<UmemPage>) -> Result<DmaAddress> {
+        let DmaDevice::Real(device) = self.device else {
+            return Err(EOPNOTSUPP);
+        };
+        if !self.get(index).is_valid() {
+            return Err(EFAULT);
+        }
+        let page = self.get(index).page();
+        let mut p2pdma = bindings::pci_p2pdma_map_state::default();
+        // SAFETY: The entry is in the table, by the check above, and valid; the map belongs to the
+        // device, and the lock that protects it is held.
+        let address = unsafe {
+            odp_bindings::hmm_dma_map_pfn(
+                device.as_ptr(),
+                self.map.as_ptr(),
+                index.get(),
+                &mut p2pdma,
+            )
+        };
+        // C's `DMA_MAPPING_ERROR`, which does not say why.
+        if address != DmaAddress::MAX {
+            return Ok(address);
+        }
+        // SAFETY: The page of a valid entry stays while the lock is held.
+        match unsafe { odp_bindings::is_pci_p2pdma_page(page) } {
+            true => Err(EFAULT),
+            false => Err(ENOMEM),
+        }
     }
 
     /// Empties entries that a real device cannot use.

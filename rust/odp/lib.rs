@@ -8,7 +8,8 @@
 //! use from a driver: what would be a use after free when done in the wrong order does not compile.
 //!
 //! There are two kinds of region on the same ground: [`UmemOdp`] has C's layout, one table under one
-//! mutex, for C drivers; a [`Region`] is sparse, for drivers of virtual devices in Rust. The three paths of a [`region`] are told there; what follows is a umem's.
+//! mutex, for C drivers; a [`Region`] is sparse, for drivers in Rust, of virtual devices and of those
+//! that do DMA. The three paths of a [`region`] are told there; what follows is a umem's.
 //!
 //! # The fault path
 //!
@@ -55,20 +56,22 @@ pub mod deadline;
 pub mod debugfs;
 pub mod dma;
 pub mod hmm;
+mod in_flight;
 pub mod notifier;
 pub mod page;
 pub mod pid;
 pub mod region;
 pub mod rwlock;
 pub mod snapshot;
+pub mod task;
 pub mod umem;
 mod vma;
 
-pub use dma::DmaMap;
+pub use dma::{DmaMap, DmaMode};
 pub use hmm::{Access, HmmPfn};
 pub use notifier::{IntervalNotifier, Invalidate, InvalidateLocked, ReadSeq, Watch};
 pub use page::{PageIndex, PageRange, PageShift, UserVa};
 pub use pid::Pid;
-pub use region::{CpuPages, Region};
+pub use region::{BusDevice, CpuPages, DmaPages, Region};
 pub use snapshot::{Snapshot, Validated};
 pub use umem::{IbDevice, Locked, OwnedUmemOdp, UmemOdp};

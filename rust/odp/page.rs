@@ -148,7 +148,8 @@ impl PageUnit for UmemPage {}
 pub struct PageIndex<U: PageUnit>(usize, PhantomData<U>);
 
 impl<U: PageUnit> PageIndex<U> {
-    const fn from_number(index: usize) -> Self {
+    /// Counted by somebody who knows that it is in units of `U`.
+    pub(crate) const fn from_number(index: usize) -> Self {
         Self(index, PhantomData)
     }
 

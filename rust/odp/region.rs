@@ -8,18 +8,21 @@
 //! mapped, an invalidation in one window is no business of another, and accesses do not wait for
 //! each other.
 //!
-//! What is kept of a page depends on who reaches the memory ([`Pages`]): for a virtual device the CPU
-//! does ([`CpuPages`], `region/copy.rs`).
+//! There are two kinds, by who reaches the memory: for a virtual device the CPU does
+//! ([`CpuPages`], `region/copy.rs`), a real one by DMA ([`DmaPages`], `region/dma.rs`), as long as
+//! it is bound to its driver (`region/bus.rs`).
 //!
 //! The three paths:
 //!
-//! - an access, [`Region::read`] and its like: the window is found under RCU, its lock taken for
-//!   reading, and the CPU copies on behalf of the device, page by page;
+//! - an access. [`Region::read`] and its like: the window is found under RCU, its lock taken for
+//!   reading, and the CPU copies on behalf of the device, page by page. [`Region::try_map`]: the
+//!   window is kept, and counts a DMA as under way, until the [`Mapping`] is dropped;
 //! - a fault (`region/fault.rs`), where a page is missing: as everywhere in this crate a walk into a
 //!   private [`Snapshot`](crate::Snapshot), which is validated and entered with the window's lock
-//!   held for writing;
+//!   held for writing, and there mapped for DMA;
 //! - an invalidation (`region/window.rs`): the window's lock is taken for writing, which waits for
-//!   copies that are under way, and pages go. It neither sleeps nor allocates.
+//!   copies that are under way, and pages go. It allocates nothing. It sleeps only where a DMA is
+//!   under way in the window, and then it does not do that where the kernel cannot wait.
 //!
 //! # Lock order
 //!
@@ -27,16 +30,22 @@
 //! mmap_lock
 //!   folio lock, i_mmap_rwsem, anon_vma lock   (held by reclaim around the notifier)
 //!     mmu notifier srcu / invalidate_range_start
-//!       rcu_read_lock                       (around a look-up and what is done with the window)
-//!         window lock (spins)
-//!           xarray lock of the map, locks of the work queue and of set_page_dirty()
-//!           what an access takes: rxe's atomic_ops_lock, the iomem resource lock
+//!       a DMA that is under way               (an invalidation waits for it)
+//!         rcu_read_lock                       (around a look-up and what is done with the window)
+//!           window lock (spins)
+//!             xarray lock of the map, locks of the work queue and of set_page_dirty()
+//!             locks of the DMA mapping (IOVA allocator, IOMMU)
+//!             what an access takes: rxe's atomic_ops_lock, the iomem resource lock
+//! bus srcu                                    (unbinding waits for it: around the entering of a
+//!   window lock                                walk, and for as long as a DMA is under way)
 //! ```
 //!
-//! Walks, `mmu_interval_notifier_insert()` and `_remove()`, and waiting for the reaper: with none of
-//! them held.
+//! Walks, `mmu_interval_notifier_insert()` and `_remove()`, and waiting for the reaper: with no lock
+//! held, and no DMA under way. A new window's notifier is inserted under the bus srcu.
 
+mod bus;
 mod copy;
+mod dma;
 mod entry;
 mod fault;
 mod map;
@@ -44,8 +53,9 @@ mod pages;
 mod shared;
 mod window;
 
+pub use bus::BusDevice;
 pub use copy::CpuPages;
-pub use pages::{HoldDevice, Pages};
+pub use dma::{DmaPages, Mapping};
 
 use crate::{
     counter::Counter,
@@ -59,6 +69,7 @@ use kernel::{
     prelude::*,
     sync::{atomic::Relaxed, Arc},
 };
+use pages::Pages;
 use shared::Shared;
 
 /// What happened to a region, in pages of `PAGE_SIZE` and in events. The names are mlx5's.
@@ -105,7 +116,8 @@ fn let_others_run() {
 
 /// A region of user memory that a device can read and write.
 ///
-/// Dropping it waits until nothing of it is left in the kernel.
+/// Dropping it waits until nothing of it is left in the kernel; while its device is being unbound, that
+/// does the waiting.
 pub struct Region<P: Pages = CpuPages> {
     shared: Arc<Shared<P>>,
 }
@@ -173,12 +185,10 @@ impl<P: Pages> Region<P> {
 
 impl<P: Pages> Drop for Region<P> {
     fn drop(&mut self) {
-        // Else the device has gone, and its pages with it.
-        if let Ok(_hold) = self.shared.device.hold() {
+        // Else the device is going, or has gone: it knows the region until it has taken all pages.
+        if let Ok(_hold) = self.shared.hold() {
             Shared::end(&self.shared);
+            P::forget(&self.shared.device, Arc::as_ptr(&self.shared) as usize);
         }
-        self.shared
-            .device
-            .forget(Arc::as_ptr(&self.shared) as usize);
     }
 }

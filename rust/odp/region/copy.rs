@@ -40,6 +40,16 @@ pub struct CpuPages {
 
 impl Pages for CpuPages {
     type Device = ();
+    type Hold<'a> = ();
+
+    const INTERRUPTIBLE: bool = false;
+
+    /// A virtual device is always there.
+    fn hold(_device: &()) -> Result<Self::Hold<'_>> {
+        Ok(())
+    }
+
+    fn forget(_device: &(), _region: usize) {}
 
     fn none() -> Self {
         Self {
@@ -77,6 +87,8 @@ impl Pages for CpuPages {
     fn unmap(&mut self, index: PageIndex<UmemPage>) -> bool {
         self.entries.get(index.get()).is_some_and(Entry::unmap)
     }
+
+    fn flush(&mut self) {}
 }
 
 impl CpuPages {

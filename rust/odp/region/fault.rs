@@ -8,7 +8,7 @@
 
 use super::{
     let_others_run,
-    pages::{HoldDevice, Pages},
+    pages::Pages,
     shared::Shared,
     window::{free, Window, WindowBox, WINDOW},
     Region,
@@ -18,11 +18,10 @@ use crate::{
     deadline::Deadline,
     page::{PageRange, PageShift, UserVa},
     snapshot::{PfnBuffer, Snapshot},
-    vma, Access,
+    task, vma, Access,
 };
 use core::ptr::NonNull;
 use kernel::{
-    bindings,
     mm::{MmWithUser, MmWithUserAsync},
     prelude::*,
     sync::{aref::ARef, rcu},
@@ -35,7 +34,8 @@ const PREFETCH_PATIENCE: Msecs = 10 * odp_bindings::HMM_RANGE_DEFAULT_TIMEOUT;
 /// How long to wait before the allocator is asked again.
 const PAUSE: Delta = Delta::from_millis(1);
 
-/// A window that a fault works on, so that it is not freed. It is only retired when its device goes.
+/// A window that a fault or a DMA works on, so that it is not freed. It is only retired when its
+/// device goes.
 ///
 /// # Invariants
 ///
@@ -90,7 +90,7 @@ impl<P: Pages> Shared<P> {
             }
             let range = self.range.block(part.start(), WINDOW).ok_or(EFAULT)?;
             // The window has to be in the map when the device goes.
-            let _hold = self.device.hold()?;
+            let _hold = self.hold()?;
             match self.windows.insert(index, WindowBox::new(self, mm, range)?) {
                 Ok(window) => {
                     // INVARIANT: A new window is counted as in use.
@@ -147,7 +147,7 @@ impl<P: Pages> InUse<'_, P> {
         )?;
         vma::check(walk.mm, part)?;
 
-        let _hold = self.shared.device.hold()?;
+        let _hold = self.shared.hold()?;
         let mut locked = self.write();
         if !locked.enter(snapshot, self.shared.least)? {
             drop(locked);
@@ -165,8 +165,12 @@ impl<P: Pages> InUse<'_, P> {
     /// How many of the pages of `wanted` the device may use for `access`, and how many when those
     /// that an earlier look has brought in have been made usable.
     fn count_prepared(&self, wanted: &PageRange, access: Access) -> Result<(usize, usize)> {
-        let _hold = self.shared.device.hold()?;
+        let _hold = self.shared.hold()?;
         let mut locked = self.write();
+        if locked.table().is_waited_for() {
+            // What is there is about to go. A walk waits for that.
+            return Ok((0, 0));
+        }
         let before = locked.count(wanted, access)?;
 
         if before == wanted.base_pages() {
@@ -224,6 +228,7 @@ impl<P: Pages> Region<P> {
     /// # Errors
     ///
     /// - `EAGAIN` if it cannot be had now, and the time is up;
+    /// - `EINTR` if a signal came, and [`Pages::INTERRUPTIBLE`];
     /// - else it cannot be had: `EFAULT`, `EPERM`, `EHWPOISON` as [`Snapshot::walk`] and
     ///   [`Pages::prepare`], `ENODEV` if the device has gone.
     #[cold]
@@ -239,6 +244,7 @@ impl<P: Pages> Region<P> {
                 self.shared.counters.count_fault(missing);
                 Ok(())
             }
+            Err(EINTR) if P::INTERRUPTIBLE => Err(EINTR),
             Err(EBUSY | ENOMEM | EINTR | EAGAIN) => {
                 deadline.collided();
                 deadline.remaining().map_err(|_| EAGAIN)?;
@@ -309,8 +315,7 @@ impl<P: Pages> Region<P> {
 
         while at < all.end() {
             self.check_stopped()?;
-            // SAFETY: The current task is alive.
-            if unsafe { odp_bindings::fatal_signal_pending(bindings::get_current()) } != 0 {
+            if task::is_being_killed() {
                 return Err(EINTR);
             }
             let block = self.shared.range.block(at, WINDOW).ok_or(EFAULT)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What kinds of device a region can serve: how they reach memory, and who they are.
+//! What kinds of device a region can serve: how they reach memory, and whether they can go.
 
 use crate::{
     hmm::HmmPfn,
@@ -12,10 +12,28 @@ use kernel::prelude::*;
 /// How a kind of device reaches the pages of a window: what is kept of each of them. The lock of the
 /// window protects it, and nothing here sleeps, but for [`Pages::new`].
 ///
-/// So far it is [`CpuPages`](super::CpuPages).
+/// It is [`CpuPages`](super::CpuPages) or [`DmaPages`](super::DmaPages). The trait cannot be named
+/// outside: who could call it could enter pages that no walk has seen.
 pub trait Pages: Sized + Send + Sync + 'static {
     /// Who uses the memory.
-    type Device: HoldDevice;
+    type Device: Send + Sync;
+
+    /// The device stays, for as long as this is held.
+    type Hold<'a>;
+
+    /// Whether faults are the affair of the calling task, so that its signals end them. Else they are
+    /// a peer's, and whoever serves him tries again.
+    const INTERRUPTIBLE: bool;
+
+    /// Keeps the device from going.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if it has gone.
+    fn hold(device: &Self::Device) -> Result<Self::Hold<'_>>;
+
+    /// Tells the device that a region has ended, which it knows by its address, if it knows it.
+    fn forget(device: &Self::Device, region: usize);
 
     /// What a window has that is retired.
     fn none() -> Self;
@@ -40,33 +58,7 @@ pub trait Pages: Sized + Send + Sync + 'static {
     /// Takes a page from the device, and marks it dirty if the device may have written to it.
     /// Returns whether there was one.
     fn unmap(&mut self, index: PageIndex<UmemPage>) -> bool;
-}
 
-/// Who uses the memory of a region.
-pub trait HoldDevice: Send + Sync {
-    /// The device stays, for as long as this is held.
-    type Hold<'a>
-    where
-        Self: 'a;
-
-    /// Keeps the device from going.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if it has gone.
-    fn hold(&self) -> Result<Self::Hold<'_>>;
-
-    /// Forgets a region, which it knows by its address, if it remembers it.
-    fn forget(&self, region: usize);
-}
-
-/// A virtual device is always there.
-impl HoldDevice for () {
-    type Hold<'a> = ();
-
-    fn hold(&self) -> Result<Self::Hold<'_>> {
-        Ok(())
-    }
-
-    fn forget(&self, _region: usize) {}
+    /// Sees to it that pages that were unmapped are out of the device's reach.
+    fn flush(&mut self);
 }

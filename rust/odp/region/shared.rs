@@ -70,6 +70,15 @@ impl<P: Pages> Shared<P> {
         })
     }
 
+    /// Keeps the device from going.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if it has gone.
+    pub(super) fn hold(&self) -> Result<P::Hold<'_>> {
+        P::hold(&self.device)
+    }
+
     /// The place in the map of the window that holds `va`: windows are counted from the region's
     /// first one, so that the map of a small region is flat. None is there for addresses before it.
     #[inline]

@@ -15,6 +15,7 @@
 
 use super::{pages::Pages, shared::Shared};
 use crate::{
+    in_flight::InFlight,
     notifier::{IntervalNotifier, Invalidate, InvalidateLocked, Watch},
     page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
     rwlock::{ReadGuard, RwLock, WriteGuard, WriteHeld},
@@ -67,6 +68,8 @@ pub(super) struct Inner<P: Pages> {
     index: usize,
     shared: SharedRef<P>,
     freed: RcuHead,
+    /// DMAs that are under way. They begin under the lock, and end without it.
+    pub(super) in_flight: InFlight,
     #[pin]
     table: RwLock<Table<P>>,
 }
@@ -77,9 +80,11 @@ pub(super) struct Table<P: Pages> {
     pages: P,
     /// How many of them are there.
     present: usize,
-    /// Faults that are under way. They keep the window from being freed, and as a rule from being
-    /// retired.
+    /// Faults and DMAs that are under way. They keep the window from being freed, and as a rule from
+    /// being retired.
     users: usize,
+    /// Invalidations that wait for DMAs to end. No DMA begins meanwhile.
+    waiting: usize,
     /// How many pages to look at around those that a fault wants, a power of two.
     around: usize,
 }
@@ -92,6 +97,16 @@ impl<P: Pages> Table<P> {
     #[inline]
     pub(super) fn pages(&self) -> &P {
         &self.pages
+    }
+
+    /// The pages of the window, for a DMA that is about to begin; `None` if none may.
+    pub(super) fn pages_for_dma(&mut self) -> Option<&mut P> {
+        (!self.is_waited_for()).then_some(&mut self.pages)
+    }
+
+    /// Whether somebody waits to take pages away.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting != 0
     }
 
     /// Whether the window is of no use to anybody.
@@ -114,6 +129,9 @@ impl<P: Pages> Table<P> {
         });
 
         self.present = self.present.saturating_sub(unmapped);
+        if unmapped != 0 {
+            self.pages.flush();
+        }
         unmapped
     }
 }
@@ -272,7 +290,8 @@ impl<P: Pages> Locked<'_, P> {
         self.retire()
     }
 
-    /// Retires the window. Returns whether the caller has to [`free`] it.
+    /// Retires the window. No DMA may be under way in it. Returns whether the caller has to [`free`]
+    /// it.
     pub(super) fn retire(mut self) -> bool {
         let window = self.window;
         let table = self.table();
@@ -293,9 +312,26 @@ impl<P: Pages> Locked<'_, P> {
         drop(pages);
         free
     }
+
+    /// Waits until no DMA is under way. Drops the lock to do that, and takes it again.
+    fn wait_for_dma(mut self) -> Self {
+        while self.window.in_flight.any() {
+            let window = self.window;
+            let table = self.table();
+
+            table.waiting = table.waiting.wrapping_add(1);
+            drop(self);
+            window.in_flight.wait();
+            self = window.write();
+            let table = self.table();
+            table.waiting = table.waiting.saturating_sub(1);
+        }
+        self
+    }
 }
 
-// SAFETY: `lock` takes the lock of the window it is given, a spinning one; nothing here sleeps.
+// SAFETY: `lock` takes the lock of the window it is given, a spinning one; nothing sleeps but
+// `wait_for_dma`, where there is something to wait for.
 unsafe impl<P: Pages> Invalidate for Inner<P> {
     type Guard<'a> = Locked<'a, P>;
 
@@ -303,11 +339,12 @@ unsafe impl<P: Pages> Invalidate for Inner<P> {
         watch.write()
     }
 
-    fn would_wait(_guard: &Locked<'_, P>) -> bool {
-        false
+    fn would_wait(guard: &Locked<'_, P>) -> bool {
+        guard.window.in_flight.any()
     }
 
-    fn invalidated(mut guard: Locked<'_, P>, start: UserVa, end: UserVa) {
+    fn invalidated(guard: Locked<'_, P>, start: UserVa, end: UserVa) {
+        let mut guard = guard.wait_for_dma();
         let window = guard.window;
         let unmapped = guard.table().unmap(window.range.touched(start, end));
 
@@ -373,6 +410,7 @@ impl<P: Pages> WindowBox<P> {
             pages: P::new(&shared.device, &range, shared.writable)?,
             present: 0,
             users: 1,
+            waiting: 0,
             around: WINDOW_PAGES,
         };
         let inner = pin_init!(Inner {
@@ -381,6 +419,7 @@ impl<P: Pages> WindowBox<P> {
             // INVARIANT: A region removes its windows before it goes.
             shared: SharedRef(NonNull::from(shared)),
             freed: RcuHead(Opaque::uninit()),
+            in_flight: InFlight::new(),
             table <- RwLock::new(table, c"odp_window", static_lock_class!()),
         });
         let window = Watch::new(mm, &range, inner);

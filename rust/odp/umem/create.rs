@@ -49,6 +49,15 @@ impl AccessFlags {
         Self(raw)
     }
 
+    /// Those of a device that is not an RDMA device: whether it may write to the memory.
+    pub const fn local(writable: bool) -> Self {
+        // CAST: As in `has`.
+        Self(match writable {
+            true => odp_bindings::ib_access_flags_IB_ACCESS_LOCAL_WRITE as c_int,
+            false => 0,
+        })
+    }
+
     fn has(self, flag: odp_bindings::ib_access_flags) -> bool {
         // CAST: Access flags are small positive numbers.
         self.0 & flag as c_int != 0

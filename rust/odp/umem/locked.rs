@@ -92,6 +92,9 @@ impl<'a> Locked<'a> {
                 unmapped = unmapped.and(table.unmap(index));
             }
         }
+        if unmapped.dma_mapped != 0 {
+            table.flush();
+        }
         self.uncount(unmapped);
         unmapped
     }
@@ -158,6 +161,9 @@ impl<'a> Locked<'a> {
             if let Some(old) = table.enter(index, entry) {
                 unmapped = unmapped.and(old);
             }
+        }
+        if unmapped.dma_mapped != 0 {
+            table.flush();
         }
         table.forget_unmapped(umem.around(&part, DRIVER_BLOCK)?);
 

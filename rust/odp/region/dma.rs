@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB
+
+//! Regions of devices that do DMA.
+//!
+//! Each window has a `struct hmm_dma_map` of its own: behind an IOMMU 2 MiB of IOVA, in which
+//! neighbours are contiguous. A page is mapped when the device first wants it, and unmapped by the
+//! invalidation.
+
+use super::{
+    address_space, bus::BusDevice, fault::InUse, pages::Pages, shared::Shared, window::Window,
+    Region,
+};
+use crate::{
+    deadline::Deadline,
+    dma::{DmaMap, DmaMode},
+    hmm::HmmPfn,
+    page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
+    umem::AccessFlags,
+    Access,
+};
+use core::ptr::NonNull;
+use kernel::{
+    dma::DmaAddress,
+    prelude::*,
+    sync::{srcu, Arc},
+    types::Opaque,
+};
+
+/// The CPU's page size in bytes.
+// CAST: A page fits the address space.
+const PAGE_BYTES: usize = PageShift::BASE.bytes() as usize;
+
+/// Pages that a device reads and writes by DMA.
+pub struct DmaPages(Option<Table>);
+
+/// The table of a window that is not retired.
+///
+/// # Invariants
+///
+/// `map` was set up for `device` with `len` entries, and only those are in it that a validated walk
+/// has seen. While a page of it is mapped the device is bound to its driver. The lock of the window
+/// protects it.
+struct Table {
+    map: Opaque<odp_bindings::hmm_dma_map>,
+    device: Arc<BusDevice>,
+    len: usize,
+    writable: bool,
+}
+
+// SAFETY: What it points to belongs to it.
+unsafe impl Send for Table {}
+// SAFETY: The window's lock protects it.
+unsafe impl Sync for Table {}
+
+impl Table {
+    fn new(device: &Arc<BusDevice>, range: &PageRange, writable: bool) -> Result<Self> {
+        let map = Opaque::new(odp_bindings::hmm_dma_map::default());
+        // SAFETY: `map` is zeroed and ours, and the caller holds the device.
+        unsafe { DmaMap::allocate(map.get(), device.dma_device(), range)? };
+        // INVARIANT: Just set up, and empty.
+        Ok(Self {
+            map,
+            device: device.clone(),
+            len: range.base_pages(),
+            writable,
+        })
+    }
+
+    fn map(&self) -> DmaMap<'_> {
+        // SAFETY: By the type invariants; the window's lock is held where its pages are used, and a
+        // map lives for no longer than one of the functions here.
+        unsafe {
+            DmaMap::from_raw(
+                NonNull::new_unchecked(self.map.get()),
+                self.device.dma_device(),
+                self.len,
+                self.writable,
+            )
+        }
+    }
+
+    /// Where the device finds a page, if it may use it for `access`.
+    fn address(&self, index: PageIndex<UmemPage>, access: Access) -> Option<DmaAddress> {
+        let mut map = self.map();
+        let entry = map.get(index);
+
+        if !entry.is_dma_mapped() || !access.satisfied_by(entry) {
+            return None;
+        }
+        map.map(index).ok()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        // SAFETY: A window unmaps its pages before it gives up its table, and does that while its
+        // device is bound. Nobody else knows the map.
+        unsafe { DmaMap::free(self.map.get(), self.device.dma_device()) };
+    }
+}
+
+impl Pages for DmaPages {
+    type Device = Arc<BusDevice>;
+    type Hold<'a> = srcu::Guard<'a>;
+
+    const INTERRUPTIBLE: bool = true;
+
+    fn hold(device: &Arc<BusDevice>) -> Result<Self::Hold<'_>> {
+        device.hold()
+    }
+
+    fn forget(device: &Arc<BusDevice>, region: usize) {
+        device.forget(region);
+    }
+
+    fn none() -> Self {
+        Self(None)
+    }
+
+    fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn new(device: &Arc<BusDevice>, range: &PageRange, writable: bool) -> Result<Self> {
+        Ok(Self(Some(Table::new(device, range, writable)?)))
+    }
+
+    fn enter(&mut self, index: PageIndex<UmemPage>, seen: HmmPfn) -> bool {
+        let Some(table) = &self.0 else {
+            return false;
+        };
+        let mut map = table.map();
+        let new = map.get(index).is_empty();
+
+        map.enter(index, seen);
+        new
+    }
+
+    fn prepare(&mut self, index: PageIndex<UmemPage>) -> Result {
+        let Some(table) = &self.0 else {
+            return Ok(());
+        };
+        let mut map = table.map();
+        let entry = map.get(index);
+
+        if entry.is_valid() && !entry.is_dma_mapped() {
+            map.map(index)?;
+        }
+        Ok(())
+    }
+
+    fn allows(&self, index: PageIndex<UmemPage>, access: Access) -> bool {
+        self.0.as_ref().is_some_and(|table| {
+            let entry = table.map().get(index);
+            entry.is_dma_mapped() && access.satisfied_by(entry)
+        })
+    }
+
+    fn unmap(&mut self, index: PageIndex<UmemPage>) -> bool {
+        let Some(table) = &self.0 else {
+            return false;
+        };
+        let mut map = table.map();
+        let there = !map.get(index).is_empty();
+
+        map.unmap(index);
+        there
+    }
+
+    fn flush(&mut self) {
+        if let Some(table) = &self.0 {
+            table.map().flush();
+        }
+    }
+}
+
+impl DmaPages {
+    /// Where the device finds `len` bytes from `offset` in the window on, as far as they are mapped
+    /// for `access` and contiguous for it: the address, and how many.
+    fn reach(&self, offset: usize, len: usize, access: Access) -> Option<(DmaAddress, usize)> {
+        let table = self.0.as_ref()?;
+        let mut index = offset / PAGE_BYTES;
+        let page = table.address(PageIndex::from_number(index), access)?;
+        let address = page.wrapping_add((offset % PAGE_BYTES) as DmaAddress);
+        let mut bytes = PAGE_BYTES.wrapping_sub(offset % PAGE_BYTES);
+
+        while bytes < len {
+            index = index.wrapping_add(1);
+            let next = table.address(PageIndex::from_number(index), access);
+            if next != Some(address.wrapping_add(bytes as DmaAddress)) {
+                break;
+            }
+            bytes = bytes.saturating_add(PAGE_BYTES);
+        }
+        Some((address, bytes.min(len)))
+    }
+
+    fn mode(&self) -> Option<DmaMode> {
+        Some(self.0.as_ref()?.map().mode())
+    }
+}
+
+/// How pages would be mapped in a window of `pages` that is made now.
+///
+/// # Errors
+///
+/// As [`DmaMap::allocate`].
+pub(super) fn mode_of(device: &Arc<BusDevice>, range: &PageRange) -> Result<DmaMode> {
+    Ok(Table::new(device, range, true)?.map().mode())
+}
+
+impl Window<DmaPages> {
+    /// The offset of `va` in the window.
+    fn offset_of(&self, va: UserVa) -> usize {
+        // CAST: Within a window.
+        va.get().wrapping_sub(self.range().start().get()) as usize
+    }
+
+    /// Begins a DMA, if the pages are there.
+    fn begin_dma(&self, va: UserVa, len: usize, access: Access) -> Option<(DmaAddress, usize)> {
+        let mut locked = self.write();
+        let pages = locked.table().pages_for_dma()?;
+        let reached = pages.reach(self.offset_of(va), len, access)?;
+
+        self.in_flight.begin();
+        Some(reached)
+    }
+}
+
+/// A part of a region that the device can reach, while it does.
+///
+/// The kernel cannot take the pages away meanwhile: it waits. So whoever has one must not wait for
+/// memory himself, be it by [`Region::fault`] or by touching user memory, and drops it soon, when the
+/// device has done. One that is leaked is waited for until the machine is shut down.
+#[must_use = "the device may only use the memory while the mapping lives"]
+pub struct Mapping<'a> {
+    window: InUse<'a, DmaPages>,
+    address: DmaAddress,
+    len: usize,
+    _hold: srcu::Guard<'a>,
+    /// If this is leaked the window stays, and with it the region that it belongs to has to.
+    _region: Arc<Shared<DmaPages>>,
+}
+
+impl Mapping<'_> {
+    /// Where the device finds the memory.
+    pub fn address(&self) -> DmaAddress {
+        self.address
+    }
+
+    /// How many bytes it finds there, from one up.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Drop for Mapping<'_> {
+    fn drop(&mut self) {
+        self.window.in_flight.end();
+    }
+}
+
+impl Region<DmaPages> {
+    /// Registers `[addr, addr + len)` of the current process for `device`. No page is touched.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if the range is empty, or the caller has no address space;
+    /// - `EOVERFLOW` if it wraps around;
+    /// - `ENODEV` if the device has been unbound;
+    /// - `ENOMEM`.
+    pub fn of_device(
+        device: Arc<BusDevice>,
+        addr: UserVa,
+        len: u64,
+        access: AccessFlags,
+    ) -> Result<Self> {
+        let range = PageRange::covering(addr, len, PageShift::BASE)?;
+        Self::of_range_and_device(device, range, access)
+    }
+
+    /// Registers the whole address space of the current process for `device`.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if `access` asks for huge pages, or the caller has no address space;
+    /// - `ENODEV` if the device has been unbound;
+    /// - `ENOMEM`.
+    pub fn implicit_of_device(device: Arc<BusDevice>, access: AccessFlags) -> Result<Self> {
+        if access.is_hugetlb() {
+            return Err(EINVAL);
+        }
+        Self::of_range_and_device(device, address_space()?, access)
+    }
+
+    fn of_range_and_device(
+        device: Arc<BusDevice>,
+        range: PageRange,
+        access: AccessFlags,
+    ) -> Result<Self> {
+        let bus = device.clone();
+        // From here to where the device knows the region.
+        let _hold = bus.hold()?;
+        let region = Self::of_range(device, range, access)?;
+
+        bus.remember(&region.shared)?;
+        Ok(region)
+    }
+
+    /// What is mapped of `[va, va + len)` for `access`, from `va` on, as far as it is contiguous for
+    /// the device; `None` if the first byte is not, and wants a [`Region::fault`] first. Neither
+    /// sleeps nor faults.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if `len` is zero, or `access` is to do nothing;
+    /// - `ENODEV` if the device has been unbound.
+    pub fn try_map(&self, va: UserVa, len: usize, access: Access) -> Result<Option<Mapping<'_>>> {
+        if len == 0 || access == Access::Snapshot {
+            return Err(EINVAL);
+        }
+        let hold = self.shared.hold()?;
+        let Some(window) = self.shared.find(self.shared.index_of(va)) else {
+            return Ok(None);
+        };
+        let begun = window.begin_dma(va, len, access);
+
+        Ok(begun.map(|(address, len)| Mapping {
+            window,
+            address,
+            len,
+            _hold: hold,
+            _region: self.shared.clone(),
+        }))
+    }
+
+    /// Brings in what `access` wants of `[va, va + len)`, to the end of a window at most, and maps
+    /// it; or pauses a little, where that may succeed later. Then [`Region::try_map`] again. All
+    /// retries of an operation share one `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// - `EFAULT` if the memory is not in the region, has no mapping that a device may use, cannot be
+    ///   mapped for the device, or its process is gone;
+    /// - `EPERM` if it is read-only and `access` is to write;
+    /// - `EHWPOISON`;
+    /// - `EAGAIN` if invalidations, or want of memory or DMA addresses, did not end in time;
+    /// - `EINTR` if a signal came;
+    /// - `ENODEV` if the device has been unbound.
+    pub fn fault(&self, va: UserVa, len: u64, access: Access, deadline: &mut Deadline) -> Result {
+        let end = va.checked_add(len).map_err(|_| EFAULT)?;
+
+        deadline.again()?;
+        self.fault_for_access(va, end, access, deadline)
+    }
+
+    /// Where the device finds the byte at `va` now, and how its page is mapped, if it is.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if the device has been unbound.
+    pub fn peek(&self, va: UserVa) -> Result<Option<(DmaAddress, DmaMode)>> {
+        let _hold = self.shared.hold()?;
+        let Some(window) = self.shared.find(self.shared.index_of(va)) else {
+            return Ok(None);
+        };
+        let mut locked = window.write();
+        let pages = locked.table().pages();
+        let found = pages.reach(window.offset_of(va), 1, Access::Read);
+
+        Ok(found.and_then(|(address, _)| Some((address, pages.mode()?))))
+    }
+}
