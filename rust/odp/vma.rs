@@ -7,7 +7,7 @@
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use crate::page::PageRange;
+use crate::page::{PageRange, UserVa};
 use kernel::{
     bindings,
     mm::{
@@ -48,6 +48,21 @@ pub(crate) fn check_persistent(mm: &MmWithUser, range: &PageRange) -> Result {
             false => Err(EINVAL),
         }
     })
+}
+
+/// The first address from `va` on that is in a VMA.
+pub(crate) fn first_from(mm: &MmWithUser, va: UserVa) -> Option<UserVa> {
+    let _lock = mm.mmap_read_lock();
+    let at = usize::try_from(va.get()).ok()?;
+    // SAFETY: `mm` is in use and its mmap lock is held.
+    let vma = unsafe { bindings::find_vma(mm.as_raw(), at) };
+    if vma.is_null() {
+        return None;
+    }
+    // SAFETY: It is a VMA, and the lock is held for as long as it is used.
+    let start = unsafe { VmaRef::from_raw(vma) }.start();
+
+    Some(va.max(UserVa::new(start as u64)))
 }
 
 /// Calls `check` for each VMA that `range` touches, with the mmap lock held for reading.

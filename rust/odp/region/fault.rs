@@ -318,6 +318,13 @@ impl<P: Pages> Region<P> {
             if task::is_being_killed() {
                 return Err(EINTR);
             }
+            if access == Access::Snapshot {
+                // Where nothing is mapped there is nothing to look at, and a window is of no use.
+                match vma::first_from(&mm, at) {
+                    Some(mapped) if mapped < all.end() => at = at.max(mapped),
+                    _ => break,
+                }
+            }
             let block = self.shared.range.block(at, WINDOW).ok_or(EFAULT)?;
             let part = block.clip(at, all.end()).ok_or(EFAULT)?;
 
