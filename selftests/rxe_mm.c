@@ -20,142 +20,62 @@
  * chunk: only messages of one packet at a page's start
  */
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-
 #include "lib/mm.h"
+#include "lib/odp.h"
 
-static const struct kind *kind_named(const char *name)
+static struct odp o;
+static struct ibv_mr *mr, *local;
+
+static void open_region(struct mm *m)
 {
-	for (const struct kind *k = mm_kinds; k->name; k++)
-		if (!strcmp(k->name, name))
-			return k;
-	odp_die(0, "no kind %s", name);
+	mr = odp_reg(&o, m->addr, m->pages * ODP_PAGE,
+		     ODP_RW | IBV_ACCESS_ON_DEMAND);
+	local = odp_reg(&o, m->buffer, ODP_PAGE, ODP_RW);
 }
 
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static void wrong(struct mm *m, size_t page, const char *what)
-{
-	if (m->wrong++ < 10)
-		printf("step %lu, page %zu: %s\n", m->steps, page, what);
-}
-
-static void check(struct mm *m, size_t page, const unsigned char *seen,
-		  const char *what)
-{
-	m->checked++;
-	if (!mm_right(m, page, seen))
-		wrong(m, page, what);
-}
-
-static void rdma(struct mm *m, enum ibv_wr_opcode op, size_t page)
+static const char *rdma(struct mm *m, enum ibv_wr_opcode op, size_t page)
 {
 	enum ibv_wc_status status;
 
-	status = odp_rdma(&m->o, op, odp_at(m->local, 0),
-			  odp_at(m->mr, page * ODP_PAGE), m->len);
+	status = odp_rdma(&o, op, odp_at(local, 0), odp_at(mr, page * ODP_PAGE),
+			  m->len);
 	if (!status)
-		return;
-	wrong(m, page, ibv_wc_status_str(status));
-	odp_connect(&m->o);
+		return NULL;
+	odp_connect(&o);
+	return ibv_wc_status_str(status);
 }
 
-/* Both pages of a pair get the same data, if the kind wants that. */
-static void write_page(struct mm *m, size_t page, bool by_rdma)
+static const char *read_page(struct mm *m, size_t page)
 {
-	const size_t pair = m->kind->pairs ? 2 : 1, first = page / pair * pair;
-
-	m->stamp++;
-	for (size_t i = first; i < first + pair; i++) {
-		m->stamps[i] = m->stamp;
-		m->maybe_zero[i] = false;
-		if (by_rdma) {
-			odp_stamp(m->local->addr, m->len, first, m->stamp);
-			rdma(m, IBV_WR_RDMA_WRITE, i);
-		} else {
-			odp_stamp(m->addr + i * ODP_PAGE, m->len, first, m->stamp);
-		}
-	}
+	return rdma(m, IBV_WR_RDMA_READ, page);
 }
 
-static void step(struct mm *m)
+static const char *write_page(struct mm *m, size_t page)
 {
-	/* A part at a time, so that the others are left alone for a while */
-	const size_t part = m->pages / 8;
-	size_t page = m->steps / 64 % 8 * part + odp_random(m->rnd, part);
-
-	m->steps++;
-	if (m->kind->change && odp_random(m->rnd, m->kind->rarely) == 0) {
-		m->kind->change(m, page);
-		return;
-	}
-	switch (odp_random(m->rnd, 5)) {
-	case 0:
-		check(m, page, m->addr + page * ODP_PAGE, "the CPU reads wrong data");
-		break;
-	case 1:
-		write_page(m, page, false);
-		break;
-	case 2:
-	case 3:
-		memset(m->local->addr, 0xff, m->len);
-		rdma(m, IBV_WR_RDMA_READ, page);
-		check(m, page, m->local->addr, "RDMA READ of wrong data");
-		break;
-	default:
-		write_page(m, page, true);
-	}
+	return rdma(m, IBV_WR_RDMA_WRITE, page);
 }
 
-static void *disturb(void *arg)
+static void close_region(struct mm *m)
 {
-	struct mm *m = arg;
-
-	while (!atomic_load(&m->stop))
-		m->kind->disturb(m);
-	return NULL;
+	(void)m;
+	ibv_dereg_mr(mr);
+	ibv_dereg_mr(local);
 }
+
+static const struct mm_device rxe = {
+	.open = open_region, .read = read_page, .write = write_page,
+	.close = close_region,
+};
 
 int main(int argc, char **argv)
 {
-	struct mm m = {};
-	pthread_t thread;
-	double end;
+	int status;
 
 	if (argc < 3)
 		odp_die(0, "usage: %s KIND MILLISECONDS [chunk]", argv[0]);
-	m.kind = kind_named(argv[1]);
-	odp_seed(m.rnd);
-	odp_open(&m.o);
-	m.len = argc > 3 ? m.o.chunk : ODP_PAGE;
-	mm_open(&m);
-	if (m.kind->disturb && pthread_create(&thread, NULL, disturb, &m))
-		odp_die(0, "pthread_create");
-	for (end = seconds() + atoi(argv[2]) / 1e3; seconds() < end; )
-		step(&m);
-	atomic_store(&m.stop, true);
-	if (m.kind->disturb)
-		pthread_join(thread, NULL);
-	for (size_t i = 0; i < m.pages; i++)
-		check(&m, i, m.addr + i * ODP_PAGE, "wrong data in the end");
-	m.wrong += mm_close(&m);
-	ibv_dereg_mr(m.local);
-	odp_close(&m.o);
-	printf("%s: %lu steps, %lu pages checked, %lu wrong; %lu %s\n",
-	       m.kind->name, m.steps, m.checked, m.wrong, m.effect,
-	       m.kind->effect);
-	if (m.wrong)
-		return ODP_DEFECT;
-	return m.effect ? ODP_OK : ODP_ERROR;
+	odp_open(&o);
+	status = mm_run(&rxe, argv[1], strtoul(argv[2], NULL, 10),
+			argc > 3 ? o.chunk : ODP_PAGE);
+	odp_close(&o);
+	return status;
 }

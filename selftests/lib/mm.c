@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mm.h"
+#include "odp.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -112,7 +113,7 @@ static void *map_fd(struct mm *m, int flags)
 
 static void *map_shmem(struct mm *m)
 {
-	m->fd = memfd_create("rxe_mm", MFD_CLOEXEC);
+	m->fd = memfd_create("mm", MFD_CLOEXEC);
 	if (m->fd < 0 || ftruncate(m->fd, m->pages * ODP_PAGE))
 		odp_die(errno, "memfd_create");
 	return map_fd(m, MAP_SHARED);
@@ -121,7 +122,7 @@ static void *map_shmem(struct mm *m)
 /* With data of its own on the disk. */
 static void open_file(struct mm *m)
 {
-	char path[] = "/var/tmp/rxe_mm.XXXXXX";
+	char path[] = "/var/tmp/mm.XXXXXX";
 	unsigned char page[ODP_PAGE];
 
 	m->fd = mkstemp(path);
@@ -419,9 +420,7 @@ void mm_open(struct mm *m)
 	m->disturb_rnd[0] = m->rnd[1];
 	m->addr = m->kind->map(m);
 	m->parked = odp_map(PART * ODP_PAGE);
-	m->mr = odp_reg(&m->o, m->addr, m->pages * ODP_PAGE,
-			ODP_RW | IBV_ACCESS_ON_DEMAND);
-	m->local = odp_reg(&m->o, odp_map(ODP_PAGE), ODP_PAGE, ODP_RW);
+	m->buffer = odp_map(ODP_PAGE);
 	if (m->kind->counter)
 		m->effect = -counted(m);
 }
@@ -430,6 +429,5 @@ unsigned long mm_close(struct mm *m)
 {
 	if (m->kind->counter)
 		m->effect += counted(m);
-	ibv_dereg_mr(m->mr);
 	return m->kind->close ? m->kind->close(m) : 0;
 }

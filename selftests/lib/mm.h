@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What memory management does to the region of rxe_mm: its kinds, see there. */
+/*
+ * Memory management at work on memory under DMA: the kinds of rxe_mm and edu_mm, see
+ * there, and the traffic.
+ */
 #ifndef MM_H
 #define MM_H
 
@@ -8,8 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-
-#include "odp.h"
 
 struct mm;
 
@@ -31,12 +32,23 @@ struct kind {
 
 extern const struct kind mm_kinds[];	/* ends with one that has no name */
 
+/* Who does the DMA, between the memory's pages and m->buffer. */
+struct mm_device {
+	void (*open)(struct mm *m);
+	/* len bytes at a page's start: NULL, or what went wrong */
+	const char *(*read)(struct mm *m, size_t page);
+	const char *(*write)(struct mm *m, size_t page);
+	void (*close)(struct mm *m);
+	unsigned int pause_us;	/* of the thread that disturbs */
+	bool fill;		/* write to half of the pages first: DMAs are few */
+};
+
 struct mm {
-	struct odp o;
+	const struct mm_device *device;
 	const struct kind *kind;
 	unsigned char *addr, *parked;
 	size_t pages, len;		/* len bytes of a page are used */
-	struct ibv_mr *mr, *local;
+	unsigned char *buffer;		/* a page, for the DMA */
 	uint64_t stamp, *stamps;	/* the last one, and of each page; 0: zeros */
 	bool *maybe_zero;		/* zeros are right, too */
 	unsigned short rnd[3], disturb_rnd[3];
@@ -47,6 +59,10 @@ struct mm {
 	unsigned long child_steps;
 	unsigned long steps, checked, wrong, effect;
 };
+
+/* A run on memory of one kind: the exit status. */
+int mm_run(const struct mm_device *device, const char *kind, unsigned long ms,
+	   size_t len);
 
 void mm_open(struct mm *m);
 unsigned long mm_close(struct mm *m);

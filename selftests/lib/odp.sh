@@ -43,12 +43,17 @@ odp_skip_all() {
 }
 
 odp_init() {
+	odp_begin
+	[[ -e /sys/class/infiniband/$ODP_DEV ]] ||
+		odp_skip_all "no RDMA device $ODP_DEV"
+}
+
+# All of it that does not depend on the device under test.
+odp_begin() {
 	local file
 
 	ktap_print_header
 	[[ $(id -u) == 0 ]] || odp_skip_all "must be run as root"
-	[[ -e /sys/class/infiniband/$ODP_DEV ]] ||
-		odp_skip_all "no RDMA device $ODP_DEV"
 	for file in "${odp_needs[@]}"; do
 		[[ -e $file ]] || odp_skip_all "no module $file"
 	done

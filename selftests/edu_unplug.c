@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device goes while DMAs are in flight: they end with ENODEV, and so does every
+ * later call of a file that is still open.
+ *
+ * edu_unplug FILE TEXT   writes TEXT to FILE at a random moment, which takes the
+ *                        device away
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/edu.h"
+
+#define THREADS		4
+#define PAGES		8UL	/* of a thread: half of them are copied to the others */
+#define LEN		(PAGES * ODP_PAGE)
+#define LIMIT_S		30	/* of guest time for anything */
+
+static int fd;
+static uint32_t all;
+
+struct worker {
+	pthread_t thread;
+	unsigned char *addr;
+	uint32_t handle;
+	unsigned long copies, wrong;
+	int err;
+};
+
+/* COPYs until one fails; what was done before is right. */
+static void *copy(void *arg)
+{
+	struct worker *w = arg;
+
+	for (uint64_t stamp = 1; ; stamp++) {
+		for (size_t i = 0; i < PAGES / 2; i++)
+			odp_stamp(w->addr + i * ODP_PAGE, ODP_PAGE, i, stamp);
+		w->err = edu_copy(fd, w->handle, w->addr, all, w->addr + LEN / 2,
+				  LEN / 2);
+		if (w->err)
+			return NULL;
+		w->copies++;
+		for (size_t i = 0; i < PAGES / 2; i++)
+			w->wrong += !odp_stamped(w->addr + LEN / 2 + i * ODP_PAGE,
+						 ODP_PAGE, i, stamp);
+		madvise(w->addr, LEN, MADV_DONTNEED);
+	}
+}
+
+static void *come_and_go(void *arg)
+{
+	struct worker *w = arg;
+
+	do {
+		uint32_t handle;
+
+		w->err = edu_try_register(fd, w->addr, LEN, 0, &handle);
+		if (!w->err)
+			w->err = edu_prefetch(fd, handle, w->addr, LEN, 0);
+		if (!w->err)
+			w->err = edu_deregister(fd, handle);
+		w->copies++;
+		usleep(1000);
+	} while (!w->err);
+	return NULL;
+}
+
+/* A page that nobody serves before the device has gone. */
+static int wait_for_page(struct worker *w)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = {
+		.range = { (uintptr_t)w->addr, LEN },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) ||
+	    ioctl(uffd, UFFDIO_REGISTER, &reg))
+		odp_die(errno, "userfaultfd");
+	return uffd;
+}
+
+static void *read_absent(void *arg)
+{
+	struct worker *w = arg;
+
+	w->err = edu_read(fd, w->handle, w->addr, ODP_PAGE);
+	return NULL;
+}
+
+static void start(struct worker *w, void *(*run)(void *))
+{
+	if (pthread_create(&w->thread, NULL, run, w))
+		odp_die(0, "pthread_create");
+}
+
+static unsigned long stop(struct worker *w, const char *what)
+{
+	const unsigned long wrong = w->wrong;
+
+	pthread_join(w->thread, NULL);
+	if (wrong)
+		printf("%s: wrong data\n", what);
+	if (w->err != ENODEV)
+		printf("%s: %s after %lu\n", what, strerror(w->err), w->copies);
+	return wrong + (w->err != ENODEV);
+}
+
+static unsigned long later(const char *what, int err)
+{
+	if (err == ENODEV)
+		return 0;
+	printf("%s afterwards: %s\n", what, err ? strerror(err) : "accepted");
+	return 1;
+}
+
+static unsigned long later_calls(struct worker *w)
+{
+	struct edu_odp_query query = { .handle = w->handle };
+	struct edu_odp_device device = {};
+	struct edu_odp_peek peek;
+	uint32_t handle;
+
+	return later("DEVICE", edu_ioctl(fd, EDU_ODP_IOC_DEVICE, &device)) +
+	       later("REGISTER", edu_try_register(fd, w->addr, LEN, 0, &handle)) +
+	       later("READ", edu_read(fd, w->handle, w->addr, LEN)) +
+	       later("WRITE", edu_write(fd, w->handle, w->addr, LEN)) +
+	       later("PREFETCH", edu_prefetch(fd, w->handle, w->addr, LEN, 0)) +
+	       later("QUERY", edu_ioctl(fd, EDU_ODP_IOC_QUERY, &query)) +
+	       later("PEEK", edu_peek(fd, w->handle, w->addr, &peek)) +
+	       later("RAW_DMA", edu_raw_dma(fd, EDU_ODP_READ, 0, 1)) +
+	       later("DEREGISTER", edu_deregister(fd, w->handle));
+}
+
+static void take_away(const char *path, const char *text)
+{
+	int file = open(path, O_WRONLY);
+
+	if (file < 0 || write(file, text, strlen(text)) < 0)
+		odp_die(errno, "%s", path);
+	close(file);
+}
+
+int main(int argc, char **argv)
+{
+	struct worker workers[THREADS] = {}, visitor = {}, absent = {};
+	unsigned long wrong = 0, copies = 0;
+	unsigned short rnd[3];
+	double begin;
+	int uffd;
+
+	if (argc != 3)
+		odp_die(0, "usage: %s FILE TEXT", argv[0]);
+	odp_seed(rnd);
+	fd = edu_open();
+	all = edu_register_all(fd);
+	visitor.addr = odp_map(LEN);
+	absent.addr = odp_map(LEN);
+	absent.handle = edu_register(fd, absent.addr, LEN);
+	uffd = wait_for_page(&absent);
+	start(&visitor, come_and_go);
+	start(&absent, read_absent);
+	for (int i = 0; i < THREADS; i++) {
+		workers[i].addr = odp_map(LEN);
+		workers[i].handle = edu_register(fd, workers[i].addr, LEN);
+		start(&workers[i], copy);
+	}
+	alarm(LIMIT_S);
+	edu_sleep(odp_random(rnd, 3000) / 1e3);
+	begin = edu_seconds();
+	take_away(argv[1], argv[2]);
+	printf("gone in %.3f s\n", edu_seconds() - begin);
+	for (int i = 0; i < THREADS; i++) {
+		wrong += stop(&workers[i], "COPY");
+		copies += workers[i].copies;
+	}
+	wrong += stop(&visitor, "ranges that come and go");
+	/* The page fault ends with this, if it has not been given up */
+	close(uffd);
+	wrong += stop(&absent, "READ of an absent page");
+	wrong += later_calls(&workers[0]);
+	printf("%lu COPYs before, %lu ranges; %lu wrong\n", copies, visitor.copies,
+	       wrong);
+	return wrong ? ODP_DEFECT : ODP_OK;
+}
