@@ -7,22 +7,10 @@
 . "$ODP_HERE/lib/edu.sh"
 # shellcheck source=lib/swap.sh
 . "$ODP_HERE/lib/swap.sh"
+# shellcheck source=lib/mm.sh
+. "$ODP_HERE/lib/mm.sh"
 
 MS=${MS:-12000}	# of guest time, of each: about ten DMAs a second
-declare -A what=(
-	[pageout]="pages swapped out"
-	[shmem]="a memfd, swapped out, with holes punched"
-	[collapse]="huge pages made and split"
-	[compact]="compaction"
-	[offline]="MADV_SOFT_OFFLINE"
-	[merge]="KSM"
-	[fork]="children keep their copy"
-	[mremap]="parts moved"
-	[drop]="MADV_DONTNEED and MADV_FREE"
-	[file]="a shared mapping of a file, on the disk in the end"
-	[private]="a private mapping of a file, which stays as it was"
-)
-kinds=(pageout shmem collapse compact offline merge fork mremap drop file private)
 
 # More memory than the group may have, all of it written by the device.
 over_the_limit() {
@@ -34,14 +22,14 @@ over_the_limit() {
 }
 
 edu_init iommu direct list
-odp_plan $((${#kinds[@]} + 5))
+odp_plan $((${#mm_kinds[@]} + 5))
 odp_log "mode $(edu_mode)"
 odp_cgroup
 swap_on zram
-for kind in "${kinds[@]}"; do
+for kind in "${mm_kinds[@]}"; do
 	ms=$MS
 	[[ $kind != compact ]] || ms=$((MS / 3))	# which is much work
-	odp_ok "$kind: ${what[$kind]}" "$ODP_BIN/edu_mm" "$kind" "$ms"
+	odp_ok "$kind: ${mm_what[$kind]}" "$ODP_BIN/edu_mm" "$kind" "$ms"
 done
 odp_ok "more than a cgroup may have: swapped out, and right" over_the_limit
 odp_ok "a page that userfaultfd serves" "$ODP_BIN/edu_fault" served

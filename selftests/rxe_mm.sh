@@ -7,31 +7,19 @@
 . "$ODP_HERE/lib/rxe.sh"
 # shellcheck source=lib/swap.sh
 . "$ODP_HERE/lib/swap.sh"
+# shellcheck source=lib/mm.sh
+. "$ODP_HERE/lib/mm.sh"
 
 MS=${MS:-2000}	# of each
-declare -A what=(
-	[pageout]="pages swapped out"
-	[shmem]="a memfd, swapped out, with holes punched"
-	[collapse]="huge pages made and split"
-	[compact]="compaction"
-	[offline]="MADV_SOFT_OFFLINE"
-	[merge]="KSM"
-	[fork]="children keep their copy"
-	[mremap]="parts moved"
-	[drop]="MADV_DONTNEED and MADV_FREE"
-	[file]="a shared mapping of a file, on the disk in the end"
-	[private]="a private mapping of a file, which stays as it was"
-)
 
 odp_init
-odp_plan $((${#what[@]} + 1 + 5 + 3))
+odp_plan $((${#mm_kinds[@]} + 1 + 5 + 3))
 odp_cgroup
 rxe_use rust
 
 swap_on zram
-for kind in pageout shmem collapse compact offline merge fork mremap drop file \
-	private; do
-	odp_ok "$kind: ${what[$kind]}" "$ODP_BIN/rxe_mm" "$kind" "$MS"
+for kind in "${mm_kinds[@]}"; do
+	odp_ok "$kind: ${mm_what[$kind]}" "$ODP_BIN/rxe_mm" "$kind" "$MS"
 done
 odp_ok "zram: pages of a memfd that were only read, none lost" \
 	swap_dirty memfd clean keep
