@@ -23,6 +23,10 @@
 #define THREADS		4
 #define PAGES		8UL	/* of a thread: half of them are copied to the others */
 #define LEN		(PAGES * ODP_PAGE)
+/* Registered are whole windows: smaller ranges of IOVA the kernel keeps for later. */
+#define RANGE		EDU_HUGE
+#define LEAVERS		12
+#define LEAVE_US	250000	/* the device takes that long to go */
 #define LIMIT_S		30	/* of guest time for anything */
 
 static int fd;
@@ -35,6 +39,14 @@ struct worker {
 	unsigned long copies, wrong;
 	int err;
 };
+
+static unsigned char *map_range(void)
+{
+	unsigned char *addr = edu_reserve(RANGE);
+
+	edu_put_small(addr, LEN);
+	return addr;
+}
 
 /* COPYs until one fails; what was done before is right. */
 static void *copy(void *arg)
@@ -63,7 +75,7 @@ static void *come_and_go(void *arg)
 	do {
 		uint32_t handle;
 
-		w->err = edu_try_register(fd, w->addr, LEN, 0, &handle);
+		w->err = edu_try_register(fd, w->addr, RANGE, 0, &handle);
 		if (!w->err)
 			w->err = edu_prefetch(fd, handle, w->addr, LEN, 0);
 		if (!w->err)
@@ -71,6 +83,25 @@ static void *come_and_go(void *arg)
 		w->copies++;
 		usleep(1000);
 	} while (!w->err);
+	return NULL;
+}
+
+/* A file of its own, closed while the device goes: some time after its calls fail. */
+static void *leave(void *arg)
+{
+	struct worker *w = arg;
+	const int file = edu_open();
+	const uint32_t handle = edu_register(file, w->addr, RANGE);
+
+	do {
+		w->err = edu_prefetch(file, handle, w->addr, LEN,
+				      EDU_ODP_PREFETCH_WRITE);
+		usleep(1000);
+	} while (!w->err);
+	usleep(w->copies);
+	close(file);
+	/* Pages go of which nobody may know any more. */
+	madvise(w->addr, LEN, MADV_DONTNEED);
 	return NULL;
 }
 
@@ -132,7 +163,7 @@ static unsigned long later_calls(struct worker *w)
 	uint32_t handle;
 
 	return later("DEVICE", edu_ioctl(fd, EDU_ODP_IOC_DEVICE, &device)) +
-	       later("REGISTER", edu_try_register(fd, w->addr, LEN, 0, &handle)) +
+	       later("REGISTER", edu_try_register(fd, w->addr, RANGE, 0, &handle)) +
 	       later("READ", edu_read(fd, w->handle, w->addr, LEN)) +
 	       later("WRITE", edu_write(fd, w->handle, w->addr, LEN)) +
 	       later("PREFETCH", edu_prefetch(fd, w->handle, w->addr, LEN, 0)) +
@@ -153,7 +184,8 @@ static void take_away(const char *path, const char *text)
 
 int main(int argc, char **argv)
 {
-	struct worker workers[THREADS] = {}, visitor = {}, absent = {};
+	struct worker workers[THREADS] = {}, leavers[LEAVERS] = {};
+	struct worker visitor = {}, absent = {};
 	unsigned long wrong = 0, copies = 0;
 	unsigned short rnd[3];
 	double begin;
@@ -164,16 +196,21 @@ int main(int argc, char **argv)
 	odp_seed(rnd);
 	fd = edu_open();
 	all = edu_register_all(fd);
-	visitor.addr = odp_map(LEN);
-	absent.addr = odp_map(LEN);
-	absent.handle = edu_register(fd, absent.addr, LEN);
+	visitor.addr = map_range();
+	absent.addr = map_range();
+	absent.handle = edu_register(fd, absent.addr, RANGE);
 	uffd = wait_for_page(&absent);
 	start(&visitor, come_and_go);
 	start(&absent, read_absent);
 	for (int i = 0; i < THREADS; i++) {
-		workers[i].addr = odp_map(LEN);
-		workers[i].handle = edu_register(fd, workers[i].addr, LEN);
+		workers[i].addr = map_range();
+		workers[i].handle = edu_register(fd, workers[i].addr, RANGE);
 		start(&workers[i], copy);
+	}
+	for (int i = 0; i < LEAVERS; i++) {
+		leavers[i].addr = map_range();
+		leavers[i].copies = odp_random(rnd, LEAVE_US);
+		start(&leavers[i], leave);
 	}
 	alarm(LIMIT_S);
 	edu_sleep(odp_random(rnd, 3000) / 1e3);
@@ -184,6 +221,8 @@ int main(int argc, char **argv)
 		wrong += stop(&workers[i], "COPY");
 		copies += workers[i].copies;
 	}
+	for (int i = 0; i < LEAVERS; i++)
+		wrong += stop(&leavers[i], "PREFETCH of a file that is closed then");
 	wrong += stop(&visitor, "ranges that come and go");
 	/* The page fault ends with this, if it has not been given up */
 	close(uffd);
