@@ -7,8 +7,8 @@
 //! invalidation.
 
 use super::{
-    address_space, bus::BusDevice, fault::InUse, pages::Pages, shared::Shared, window::Window,
-    Region,
+    address_space, bus::BusDevice, entry::PAGE_BYTES, fault::InUse, pages::Pages, shared::Shared,
+    window::Window, Region,
 };
 use crate::{
     deadline::Deadline,
@@ -25,10 +25,6 @@ use kernel::{
     sync::{srcu, Arc},
     types::Opaque,
 };
-
-/// The CPU's page size in bytes.
-// CAST: A page fits the address space.
-const PAGE_BYTES: usize = PageShift::BASE.bytes() as usize;
 
 /// Pages that a device reads and writes by DMA.
 pub struct DmaPages(Option<Table>);
@@ -79,15 +75,18 @@ impl Table {
         }
     }
 
+    fn allows(&self, index: PageIndex<UmemPage>, access: Access) -> bool {
+        let entry = self.map().get(index);
+
+        entry.is_dma_mapped() && access.satisfied_by(entry)
+    }
+
     /// Where the device finds a page, if it may use it for `access`.
     fn address(&self, index: PageIndex<UmemPage>, access: Access) -> Option<DmaAddress> {
-        let mut map = self.map();
-        let entry = map.get(index);
-
-        if !entry.is_dma_mapped() || !access.satisfied_by(entry) {
+        if !self.allows(index, access) {
             return None;
         }
-        map.map(index).ok()
+        self.map().map(index).ok()
     }
 }
 
@@ -150,10 +149,9 @@ impl Pages for DmaPages {
     }
 
     fn allows(&self, index: PageIndex<UmemPage>, access: Access) -> bool {
-        self.0.as_ref().is_some_and(|table| {
-            let entry = table.map().get(index);
-            entry.is_dma_mapped() && access.satisfied_by(entry)
-        })
+        self.0
+            .as_ref()
+            .is_some_and(|table| table.allows(index, access))
     }
 
     fn unmap(&mut self, index: PageIndex<UmemPage>) -> bool {
@@ -200,7 +198,7 @@ impl DmaPages {
     }
 }
 
-/// How pages would be mapped in a window of `pages` that is made now.
+/// How pages would be mapped in a window of `range` that is made now.
 ///
 /// # Errors
 ///
