@@ -11,7 +11,8 @@ all: modules
 
 help:
 	@echo 'make run            boot a guest, load the modules, run the ODP tests of rdma-core'
-	@echo 'make test           run all tests of the project (TESTS="SUITE…" for some suites)'
+	@echo 'make test           run all tests of the project (TESTS="SUITE…" for some suites;'
+	@echo '                    SEED= to repeat a storm, ROUNDS= for more or fewer rounds)'
 	@echo 'make bench          measure rdma_rxe.ko against stock: table, JSON and plots in build/bench/'
 	@echo 'make modules        build the modules to build/stock/'
 	@echo 'make check          format, lint and static checks of all sources'

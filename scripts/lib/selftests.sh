@@ -1,18 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# The tests in selftests/, for the suites that run them in guests.
+# The tests in selftests/, for the suites that run them in guests. Environment:
+#   ODP_KERNEL     the kernel that the guests boot, as qemu/run --kernel takes it (stock)
+#   ODP_SLOW       how many times as slow as Debian's that kernel is (1)
+#   SEED, ROUNDS, ODP_SOAK   handed on to the tests
 
-installed=$project/build/selftests
+ODP_KERNEL=${ODP_KERNEL:-stock}
+ODP_SLOW=${ODP_SLOW:-1}
+# Suites may run at the same time: each has a copy of its own.
+installed=$project/build/selftests/$(basename "$0")
 
 install_selftests() {
+	local modules=$project/build/$ODP_KERNEL
 	rm -rf "$installed"
 	unset MAKEFLAGS MFLAGS MAKELEVEL
-	scripts/in-build-root make -s -C selftests install "INSTALL_PATH=$installed" >&2
+	exec {install_lock}>"$project/build/lock"
+	flock "$install_lock"
+	scripts/in-build-root make -s -C selftests install "INSTALL_PATH=$installed" \
+		"MODULES=$(find "$modules" "$modules/selftests/modules" -maxdepth 1 -name '*.ko' | paste -sd' ')" >&2
+	exec {install_lock}>&-
 }
 
 # The tests of DMA by a PCI device, which want a guest that has one: a line each, as
 # run_kselftest.sh names them.
 dma_tests() {
 	grep -E ':(edu_|umem_odp_dma).*\.sh$' "$installed/kselftest-list.txt" || :
+}
+
+# The tests with a guest of their own: of DMA, of injected faults and of two guests.
+special_tests() {
+	dma_tests
+	grep -E ':(fault_|pair_).*\.sh$' "$installed/kselftest-list.txt" || :
+}
+
+# set_test_command ARGUMENT…: sets `test_command`, which runs tests in a guest.
+set_test_command() {
+	local name
+	test_command=(env)
+	for name in SEED ROUNDS ODP_SOAK ODP_SLOW; do
+		[ -z "${!name:-}" ] || test_command+=("$name=${!name}")
+	done
+	test_command+=(./run_kselftest.sh "$@")
 }

@@ -12,7 +12,8 @@
 #   odp_finish                    "the kernel log is clean", totals, exit status
 #
 # Environment: ODP_DEV (rxe0), ODP_MODULE (rust_umem_odp.ko beside the tests),
-# SEED, ROUNDS.
+# SEED, ROUNDS, ODP_SOAK (1: many rounds), ODP_SLOW (1; how many times as slow as
+# Debian's kernel this one is).
 
 set -euo pipefail
 
@@ -22,7 +23,8 @@ ODP_MODULE=${ODP_MODULE:-$ODP_HERE/rust_umem_odp.ko}
 ODP_NAME=rust_umem_odp
 ODP_PATCH=/sys/kernel/livepatch/$ODP_NAME
 ODP_COUNTERS=/sys/kernel/debug/$ODP_NAME
-ODP_WAIT=120	# seconds that a livepatch transition may take
+ODP_SLOW=${ODP_SLOW:-1}
+ODP_WAIT=$((120 * ODP_SLOW))	# seconds that a livepatch transition may take
 ODP_LOG_BAD='WARNING:|BUG:|BUG |Oops|INFO: task|blocked for more than|general protection|KASAN|UBSAN|Bad page|refcount_t|soft lockup|hard LOCKUP|stall|panic|Call Trace'
 export ODP_DEV=${ODP_DEV:-rxe0}
 odp_needs=("$ODP_MODULE")	# modules without which the test is skipped
@@ -155,6 +157,23 @@ odp_control() {
 		odp_log "exit status $status of: $*"
 		ktap_test_fail "$what" ;;
 	esac
+}
+
+# odp_rounds SHORT LONG: how many rounds a test makes, where ROUNDS does not say.
+odp_rounds() {
+	if [[ ${ODP_SOAK:-0} == 1 ]]; then
+		echo "${ROUNDS:-$2}"
+	else
+		echo "${ROUNDS:-$1}"
+	fi
+}
+
+# odp_figure WHAT NUMBER [UNIT]: for the table of figures, which those who run the
+# tests make of such lines.
+odp_figure() {
+	local test=${0##*/}
+
+	odp_log "figure: ${test%.sh}: $1: $2${3:+ $3}"
 }
 
 odp_skip() {
