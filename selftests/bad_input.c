@@ -2,12 +2,16 @@
 /*
  * Hostile arguments through verbs, each with the errno or completion status
  * that it has to get. A line for each case: "pass|fail description".
+ *
+ * bad_input [secret]
+ *   secret   RDMA to memory of memfd_secret too, which wedges a kernel that maps it
  */
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/odp.h"
@@ -90,6 +94,27 @@ static enum ibv_wc_status rdma(enum ibv_wr_opcode op, uintptr_t addr,
 			(struct odp_side){ addr, rkey }, len);
 }
 
+static void prefetch_case(const char *what, struct ibv_mr *mr, const int *want)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), "prefetch %s for writing", what);
+	judge(text, odp_prefetch(&o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, mr, 0,
+				 ODP_PAGE), want);
+}
+
+static void rdma_case(const char *what, struct ibv_mr *mr,
+		      enum ibv_wc_status write, enum ibv_wc_status read)
+{
+	const uintptr_t addr = (uintptr_t)mr->addr;
+	char text[100];
+
+	snprintf(text, sizeof(text), "RDMA WRITE to %s", what);
+	judge_wc(text, rdma(IBV_WR_RDMA_WRITE, addr, mr->rkey, o.chunk), write);
+	snprintf(text, sizeof(text), "RDMA READ of %s", what);
+	judge_wc(text, rdma(IBV_WR_RDMA_READ, addr, mr->rkey, o.chunk), read);
+}
+
 /* Registers, prefetches, writes and reads one page of memory. */
 static void page_case(const char *what, uintptr_t addr, int access,
 		      const int *prefetch, enum ibv_wc_status write,
@@ -102,15 +127,9 @@ static void page_case(const char *what, uintptr_t addr, int access,
 	judge(text, mr ? 0 : errno, WANT(0));
 	if (!mr)
 		return;
-	if (prefetch) {
-		snprintf(text, sizeof(text), "prefetch %s for writing", what);
-		judge(text, odp_prefetch(&o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE,
-					 mr, 0, ODP_PAGE), prefetch);
-	}
-	snprintf(text, sizeof(text), "RDMA WRITE to %s", what);
-	judge_wc(text, rdma(IBV_WR_RDMA_WRITE, addr, mr->rkey, o.chunk), write);
-	snprintf(text, sizeof(text), "RDMA READ of %s", what);
-	judge_wc(text, rdma(IBV_WR_RDMA_READ, addr, mr->rkey, o.chunk), read);
+	if (prefetch)
+		prefetch_case(what, mr, prefetch);
+	rdma_case(what, mr, write, read);
 	ibv_dereg_mr(mr);
 }
 
@@ -145,6 +164,30 @@ static void page_cases(void)
 		odp_die(errno, "memfd");
 	page_case("a file's mapping beyond its end", (uintptr_t)past_end, ODP_RW,
 		  WANT(EFAULT), deny, deny);
+}
+
+/* Refused when it is registered, and where it has come since. */
+static void secret_case(int with_rdma)
+{
+	static const char what[] = "memory of memfd_secret";
+	int fd = syscall(SYS_memfd_secret, 0);
+	unsigned char *addr = odp_map(ODP_PAGE);
+	struct ibv_mr *mr = try_reg((uintptr_t)addr, ODP_PAGE, ODP_RW);
+
+	if (!mr || fd < 0 || ftruncate(fd, ODP_PAGE))
+		odp_die(errno, "memfd_secret");
+	addr = mmap(addr, ODP_PAGE, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_FIXED, fd, 0);
+	if (addr == MAP_FAILED)
+		odp_die(errno, "mmap of memfd_secret");
+	/* Present, so that nothing but its kind keeps the device away */
+	addr[0] = 1;
+	reg_case("register memory of memfd_secret", (uintptr_t)addr, ODP_PAGE,
+		 WANT(EFAULT));
+	prefetch_case(what, mr, WANT(EFAULT));
+	if (with_rdma)
+		rdma_case(what, mr, IBV_WC_REM_ACCESS_ERR, IBV_WC_REM_ACCESS_ERR);
+	ibv_dereg_mr(mr);
 }
 
 static int advise(uint64_t addr, uint32_t len, uint32_t lkey, uint32_t flags,
@@ -230,7 +273,7 @@ static void rdma_cases(struct ibv_mr *mr)
 		  IBV_WC_SUCCESS);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	unsigned char *addr;
 	struct ibv_mr *mr;
@@ -242,6 +285,7 @@ int main(void)
 	memset(addr, 0, LEN);
 	reg_cases((uintptr_t)addr);
 	page_cases();
+	secret_case(argc > 1 && !strcmp(argv[1], "secret"));
 	mr = odp_reg(&o, addr, LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
 	advise_cases(mr);
 	rdma_cases(mr);

@@ -8,19 +8,20 @@ odp_init
 odp_load
 
 cases=$odp_tmp/cases
-"$ODP_BIN/bad_input" >"$cases"
-odp_plan $(($(wc -l <"$cases") + 1))
+"$ODP_BIN/bad_input" secret >"$cases"
+odp_plan $(($(wc -l <"$cases") + 2))
 while read -r result what; do
 	odp_ok "$what" test "$result" = pass
 done <"$cases"
 
 # A sum that wraps: C walks an empty range, and fails only then
 same_as_c() {
-	diff <(grep -v wraps "$cases.c") <(grep -v wraps "$cases")
+	diff <(grep -Ev 'wraps|memfd_secret' "$cases.c") <(grep -Ev 'wraps|memfd_secret' "$cases")
 }
 
 odp_unload
 "$ODP_BIN/bad_input" >"$cases.c"
 odp_ok "C gives the same answers" same_as_c
+odp_ok "C: takes memory of memfd_secret" grep -q '^fail prefetch memory of memfd_secret' "$cases.c"
 
 odp_finish

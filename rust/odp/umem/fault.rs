@@ -9,6 +9,7 @@ use crate::{
     hmm::Access,
     page::{PageRange, UserVa},
     snapshot::{PfnBuffer, Snapshot},
+    vma,
 };
 use kernel::{mm::MmWithUser, prelude::*, time::Msecs};
 
@@ -37,7 +38,8 @@ impl UmemOdp {
     ///
     /// # Errors
     ///
-    /// - `EFAULT` if the range is not within the umem, or the umem is implicit;
+    /// - `EFAULT` if the range is not within the umem, the umem is implicit, or the memory is not
+    ///   for devices: of `memfd_secret()`, or a shadow stack;
     /// - `EINVAL` if the owner or its address space is gone, if the range is empty or wraps around,
     ///   or if the CPU maps the memory by smaller pages than the umem's;
     /// - `EOVERFLOW` if the number of pages does not fit C's `int`;
@@ -149,6 +151,7 @@ impl UmemOdp {
             {
                 return Ok(None);
             }
+            vma::check(mm, &piece)?;
 
             let mut locked = self.lock()?;
             let Some(more) = locked.commit(snapshot, access)? else {
