@@ -12,7 +12,7 @@ use kernel::{
     bindings,
     mm::{
         virt::{vm_flags_t, VmaRef},
-        MmWithUser,
+        MmWithUser, MmapReadGuard,
     },
     prelude::*,
 };
@@ -52,40 +52,41 @@ pub(crate) fn check_persistent(mm: &MmWithUser, range: &PageRange) -> Result {
 
 /// The first address from `va` on that is in a VMA.
 pub(crate) fn first_from(mm: &MmWithUser, va: UserVa) -> Option<UserVa> {
-    let _lock = mm.mmap_read_lock();
-    let at = usize::try_from(va.get()).ok()?;
-    // SAFETY: `mm` is in use and its mmap lock is held.
-    let vma = unsafe { bindings::find_vma(mm.as_raw(), at) };
-    if vma.is_null() {
-        return None;
-    }
-    // SAFETY: It is a VMA, and the lock is held for as long as it is used.
-    let start = unsafe { VmaRef::from_raw(vma) }.start();
+    let lock = mm.mmap_read_lock();
+    let start = at_or_after(mm, &lock, usize::try_from(va.get()).ok()?)?.start();
 
     Some(va.max(UserVa::new(start as u64)))
 }
 
 /// Calls `check` for each VMA that `range` touches, with the mmap lock held for reading.
 fn for_each(mm: &MmWithUser, range: &PageRange, check: impl Fn(&VmaRef) -> Result) -> Result {
-    let _lock = mm.mmap_read_lock();
+    let lock = mm.mmap_read_lock();
     // CAST: The ends of a `PageRange` fit a `usize`.
     let (mut at, end) = (range.start().get() as usize, range.end().get() as usize);
 
     while at < end {
-        // SAFETY: `mm` is in use and its mmap lock is held.
-        let vma = unsafe { bindings::find_vma(mm.as_raw(), at) };
-        if vma.is_null() {
-            break;
+        match at_or_after(mm, &lock, at) {
+            Some(vma) if vma.start() < end => {
+                check(vma)?;
+                at = vma.end();
+            }
+            _ => break,
         }
-        // SAFETY: It is a VMA, and the lock is held for as long as it is used.
-        let vma = unsafe { VmaRef::from_raw(vma) };
-        if vma.start() >= end {
-            break;
-        }
-        check(vma)?;
-        at = vma.end();
     }
     Ok(())
+}
+
+/// The VMA of `mm`, whose lock is `_locked`, that holds the address `at`, or else the first after it.
+fn at_or_after<'a>(
+    mm: &'a MmWithUser,
+    _locked: &'a MmapReadGuard<'_>,
+    at: usize,
+) -> Option<&'a VmaRef> {
+    // SAFETY: `mm` is in use and its mmap lock is held.
+    let vma = unsafe { bindings::find_vma(mm.as_raw(), at) };
+
+    // SAFETY: It is a VMA, and the lock is held for as long as it is used.
+    (!vma.is_null()).then(|| unsafe { VmaRef::from_raw(vma) })
 }
 
 fn is_shadow_stack(vma: &VmaRef) -> bool {
