@@ -14,7 +14,7 @@
 # Environment: EDU_MODULE (edu_odp.ko beside the tests); EDU_MODE (iommu, direct or
 # list, as /run/odp/edu says in a guest of qemu/run): with list, mode list is used.
 
-EDU_MODULE=${EDU_MODULE:-$ODP_HERE/edu_odp.ko}
+EDU_MODULE=${EDU_MODULE:-$ODP_BIN/edu_odp.ko}
 EDU_MODE=${EDU_MODE:-$(cat /run/odp/edu 2>/dev/null || echo iommu)}
 EDU_DEVICE=/dev/edu_odp
 EDU_NAME=edu_odp

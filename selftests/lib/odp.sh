@@ -19,7 +19,7 @@ set -euo pipefail
 
 ODP_HERE=$(cd "$(dirname "$0")" && pwd -P)
 ODP_BIN=${ODP_BIN:-$ODP_HERE}
-ODP_MODULE=${ODP_MODULE:-$ODP_HERE/rust_umem_odp.ko}
+ODP_MODULE=${ODP_MODULE:-$ODP_BIN/rust_umem_odp.ko}
 ODP_NAME=rust_umem_odp
 ODP_PATCH=/sys/kernel/livepatch/$ODP_NAME
 ODP_COUNTERS=/sys/kernel/debug/$ODP_NAME

@@ -13,7 +13,7 @@
 #
 # Environment: RXE_MODULE (rdma_rxe.ko beside the tests).
 
-RXE_MODULE=${RXE_MODULE:-$ODP_HERE/rdma_rxe.ko}
+RXE_MODULE=${RXE_MODULE:-$ODP_BIN/rdma_rxe.ko}
 RXE_HEADERS=80	# bytes that rxe takes off the MTU of the net device
 RXE_WAIT=20	# seconds for a module to be let go, and for a GID to come
 odp_needs=("$RXE_MODULE")
