@@ -9,12 +9,37 @@ kernel_report_pattern+='|rcu.*detected.* stall|INFO: trying to register non-stat
 kernel_report_pattern+='|INFO: suspicious RCU|soft lockup|hard LOCKUP|UBSAN: |KASAN: |KFENCE: '
 kernel_report_pattern+='|kmemleak: .*new suspected memory leaks|refcount_t: |panicked at'
 kernel_report_pattern+='|list_(add|del) corruption|Bad page state|Bad rss-counter'
+# SLUB's; lockdep's, which also says when it gives up; debug objects, DMA, page tables
+kernel_report_pattern+='|BUG [-a-zA-Z0-9_]+ \(|INFO: lockdep is turned off|ODEBUG: |kmemleak: Cannot'
+kernel_report_pattern+='|DMA-API: .*disabl|page dumped because'
+
+# Data races have one of these modules, or their Rust, in a stack. The kernel lives
+# with many others, also in the C that is instrumented as it shares data with ours.
+kernel_race_pattern='\[(rust_umem_odp|rdma_rxe|edu_odp|umem_odp_abi|umem_odp_dma)\]'
+
+# kernel_log LOG: without the reports of data races that have none of ours in a stack,
+# but for what another processor reported meanwhile.
+kernel_log() {
+	tr -d '\r' <"$1" | awk -v ours="$kernel_race_pattern" -v report="$kernel_report_pattern" '
+		function end_race(  i) {
+			for (i = 1; i <= held; i++)
+				if (is_ours || (lines[i] ~ report && lines[i] !~ /BUG: KCSAN: /))
+					print lines[i]
+			in_race = held = is_ours = 0
+		}
+		/BUG: KCSAN: / { end_race(); in_race = 1 }
+		!in_race { print; next }
+		{ lines[++held] = $0 }
+		$0 ~ ours { is_ours = 1 }
+		/={60}/ { end_race() }
+		END { is_ours = 1; end_race() }'
+}
 
 # report_kernel LOG: prints the part of LOG from its first report on, to standard
 # error; fails if there is none.
 report_kernel() {
 	local report
-	report=$(tr -d '\r' <"$1" | awk -v pattern="$kernel_report_pattern" '
+	report=$(kernel_log "$1" | awk -v pattern="$kernel_report_pattern" '
 		!found && /^\[[ 0-9.]+\]/ && $0 ~ pattern { found = 1; for (i = NR - 3; i < NR; i++) if (i in last) print last[i] }
 		found && ++lines <= 120
 		{ last[NR] = $0; delete last[NR - 3] }')

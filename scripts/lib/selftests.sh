@@ -11,14 +11,19 @@ ODP_SLOW=${ODP_SLOW:-1}
 # Suites may run at the same time: each has a copy of its own.
 installed=$project/build/selftests/$(basename "$0")
 
-install_selftests() {
+# The modules that fit the kernel, the tests' own among them.
+selftest_modules() {
 	local modules=$project/build/$ODP_KERNEL
+	find "$modules" "$modules/selftests/modules" -maxdepth 1 -name '*.ko' | paste -sd' '
+}
+
+install_selftests() {
 	rm -rf "$installed"
 	unset MAKEFLAGS MFLAGS MAKELEVEL
 	exec {install_lock}>"$project/build/lock"
 	flock "$install_lock"
 	scripts/in-build-root make -s -C selftests install "INSTALL_PATH=$installed" \
-		"MODULES=$(find "$modules" "$modules/selftests/modules" -maxdepth 1 -name '*.ko' | paste -sd' ')" >&2
+		"MODULES=$(selftest_modules)" >&2
 	exec {install_lock}>&-
 }
 
