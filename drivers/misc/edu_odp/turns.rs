@@ -52,6 +52,8 @@ struct Queue {
     /// Whoever had the last turn has handed it over to those who wait: it is not for newcomers, or
     /// one task with much to do would keep out all others.
     handed_over: bool,
+    /// How often that was so: who comes later waits for the next time.
+    hand_overs: u64,
     waiting: usize,
 }
 
@@ -78,6 +80,7 @@ impl Turns {
                 closed: None,
                 taken: false,
                 handed_over: false,
+                hand_overs: 0,
                 waiting: 0,
             }),
             changed <- new_condvar!(),
@@ -112,13 +115,14 @@ impl Turns {
     }
 
     fn wait(&self, mut queue: MutexGuard<'_, Queue>) -> Result {
+        let arrived = queue.hand_overs;
         queue.waiting = queue.waiting.saturating_add(1);
 
         let result = loop {
             if let Err(error) = queue.check_open() {
                 break Err(error);
             }
-            if queue.handed_over {
+            if queue.handed_over && queue.hand_overs != arrived {
                 queue.handed_over = false;
                 break Ok(());
             }
@@ -139,6 +143,7 @@ impl Turns {
     /// Passes a turn on to those who wait, if there are any.
     fn hand_over(&self, queue: &mut Queue) {
         queue.handed_over = queue.waiting != 0 && queue.closed.is_none();
+        queue.hand_overs = queue.hand_overs.wrapping_add(queue.handed_over.into());
         queue.taken = queue.handed_over;
         if queue.closed.is_some() {
             self.changed.notify_all();
