@@ -32,3 +32,7 @@ impl Counter {
         self.0.as_ptr()
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/counter.rs"]
+mod tests;

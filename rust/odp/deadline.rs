@@ -88,3 +88,7 @@ impl Deadline {
             .ok_or(EBUSY)
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/deadline.rs"]
+mod tests;

@@ -392,3 +392,7 @@ impl DmaMap<'_> {
         }
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/dma.rs"]
+mod tests;

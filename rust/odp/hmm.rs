@@ -148,3 +148,7 @@ impl HmmPfn {
         unsafe { odp_bindings::hmm_pfn_to_page(self.0) }
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/hmm.rs"]
+mod tests;

@@ -44,3 +44,7 @@ impl InFlight {
         unsafe { odp_bindings::wait_var_event_zero(self.0.as_ptr().cast()) };
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/in_flight.rs"]
+mod tests;

@@ -64,6 +64,8 @@ pub mod region;
 pub mod rwlock;
 pub mod snapshot;
 pub mod task;
+#[cfg(odp_kunit)]
+pub mod tests;
 pub mod umem;
 mod vma;
 

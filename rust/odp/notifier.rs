@@ -300,3 +300,7 @@ impl<T: Invalidate> PinnedDrop for Watch<T> {
         unsafe { IntervalNotifier::remove(self.notifier.get()) };
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/notifier.rs"]
+mod tests;

@@ -345,3 +345,7 @@ impl PageRange {
         }))
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/page.rs"]
+mod tests;

@@ -192,3 +192,7 @@ impl<P: Pages> Drop for Region<P> {
         }
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/region.rs"]
+mod tests;

@@ -188,3 +188,7 @@ impl Validated<'_> {
         self.pfns.get(index.get()).copied().unwrap_or_default()
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/snapshot.rs"]
+mod tests;

@@ -161,3 +161,7 @@ impl UmemOdp {
         Ok(unmapped)
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/umem.rs"]
+mod tests;

@@ -104,3 +104,7 @@ fn is_secret(vma: &VmaRef) -> bool {
         !file.is_null() && (*(*(*file).f_inode).i_sb).s_magic == bindings::SECRETMEM_MAGIC as usize
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/vma.rs"]
+mod tests;

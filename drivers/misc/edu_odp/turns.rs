@@ -195,3 +195,7 @@ impl Drop for Turn<'_> {
         self.turns.hand_over(&mut self.turns.queue.lock());
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "tests/turns.rs"]
+mod tests;

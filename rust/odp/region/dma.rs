@@ -370,3 +370,7 @@ impl Region<DmaPages> {
         Ok(found.and_then(|(address, _)| Some((address, pages.mode()?))))
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "../tests/region_dma.rs"]
+mod tests;

@@ -107,3 +107,7 @@ impl Entry {
         old != 0
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "../tests/entry.rs"]
+mod tests;

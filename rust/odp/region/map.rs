@@ -173,3 +173,7 @@ impl<P: Pages> WindowMap<P> {
         (!found.is_null()).then_some(index)
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "../tests/map.rs"]
+mod tests;

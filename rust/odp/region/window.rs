@@ -471,3 +471,7 @@ pub(super) unsafe fn free<P: Pages>(window: NonNull<Window<P>>) {
         bindings::kvfree_call_rcu(head, window.as_ptr().cast());
     }
 }
+
+#[cfg(odp_kunit)]
+#[path = "../tests/window.rs"]
+mod tests;

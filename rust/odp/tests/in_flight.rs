@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Counting what is under way: waiting ends with the last, and not before.
+
+use super::*;
+use crate::tests::eventually;
+use kernel::{
+    sync::{atomic::Release, Arc},
+    time::{delay::fsleep, Delta},
+    workqueue,
+};
+
+/// How many operations end at the same time.
+const MANY: u32 = 8;
+
+/// Operations, and whether somebody still waits for them.
+struct Waited {
+    operations: InFlight,
+    returned: Atomic<bool>,
+}
+
+fn waited() -> Result<Arc<Waited>> {
+    let waited = Waited {
+        operations: InFlight::new(),
+        returned: Atomic::new(false),
+    };
+    Ok(Arc::new(waited, GFP_KERNEL)?)
+}
+
+/// Waits in another task.
+fn wait_elsewhere(waited: &Arc<Waited>) -> Result {
+    let waited = waited.clone();
+
+    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        waited.operations.wait();
+        waited.returned.store(true, Release);
+    })?;
+    Ok(())
+}
+
+#[kunit_tests(odp_in_flight)]
+mod suite {
+    use super::*;
+
+    #[test]
+    fn nothing_is_not_waited_for() {
+        let operations = InFlight::new();
+
+        assert!(!operations.any());
+        operations.wait();
+        operations.begin();
+        operations.begin();
+        operations.end();
+        assert!(operations.any());
+        operations.end();
+        assert!(!operations.any());
+        operations.wait();
+    }
+
+    #[test]
+    fn waiting_ends_with_the_last() -> Result {
+        let waited = waited()?;
+
+        waited.operations.begin();
+        waited.operations.begin();
+        wait_elsewhere(&waited)?;
+        fsleep(Delta::from_millis(20));
+        assert!(!waited.returned.load(Acquire));
+        // Not with the first, and not when another begins before the last has ended.
+        waited.operations.end();
+        waited.operations.begin();
+        waited.operations.end();
+        fsleep(Delta::from_millis(20));
+        assert!(!waited.returned.load(Acquire));
+        waited.operations.end();
+        assert!(eventually(|| waited.returned.load(Acquire)));
+        Ok(())
+    }
+
+    #[test]
+    fn no_end_is_missed() -> Result {
+        for _ in 0..200 {
+            let waited = waited()?;
+
+            for _ in 0..MANY {
+                waited.operations.begin();
+            }
+            wait_elsewhere(&waited)?;
+            for _ in 0..MANY {
+                let waited = waited.clone();
+                workqueue::system_unbound()
+                    .try_spawn(GFP_KERNEL, move || waited.operations.end())?;
+            }
+            assert!(eventually(|| waited.returned.load(Acquire)));
+            assert!(!waited.operations.any());
+        }
+        Ok(())
+    }
+}
