@@ -60,3 +60,29 @@
 +	rxe_odp_flush_status(wqe)
  	...+>
  }
+
+// A late acknowledgement of a WRITE has none of the data that a READ or an atomic waits for.
+@ack_without_data@
+@@
+ check_ack(...)
+ {
+ 	<+...
++	if (wqe->mask & WR_ATOMIC_OR_READ_MASK)
++		return COMPST_DONE;
+ 	reset_retry_counters(qp);
+ 	return COMPST_WRITE_SEND;
+ 	...+>
+ }
+
+// A response that makes no sense is none: what it should have brought is not there.
+@senseless_response@
+@@
+ rxe_completer(...)
+ {
+ 	<+...
+-	WARN_ON_ONCE(wqe->status == IB_WC_SUCCESS);
++	if (wqe->status == IB_WC_SUCCESS)
++		wqe->status = IB_WC_BAD_RESP_ERR;
+ 	do_complete(qp, wqe);
+ 	...+>
+ }
