@@ -11,8 +11,12 @@ all: modules
 
 help:
 	@echo 'make run            boot a guest, load the modules, run the ODP tests of rdma-core'
+	@echo 'make run-pair       two guests with a network: RDMA to ODP memory, loss, kills, perftest'
 	@echo 'make test           run all tests of the project (TESTS="SUITE…" for some suites;'
 	@echo '                    SEED= to repeat a storm, ROUNDS= for more or fewer rounds)'
+	@echo 'make test-debug     run them on a kernel with KASAN, lockdep and kmemleak, then RDMA'
+	@echo '                    on one with KCSAN'
+	@echo 'make soak           the storms, for hours (SEED= to repeat one)'
 	@echo 'make bench          measure rdma_rxe.ko against stock: table, JSON and plots in build/bench/'
 	@echo 'make modules        build the modules to build/stock/'
 	@echo 'make check          format, lint and static checks of all sources'
@@ -39,8 +43,17 @@ modules:
 run: modules
 	@scripts/run-rdma-core-tests
 
+run-pair: modules
+	@scripts/suites/pair $(TESTS)
+
 test: modules
 	@scripts/test $(TESTS)
+
+test-debug: modules
+	@scripts/test-debug $(TESTS)
+
+soak: modules
+	@scripts/soak
 
 bench: modules
 	@scripts/bench
@@ -55,4 +68,4 @@ clean:
 distclean: clean
 	@scripts/remove-cache
 
-.PHONY: all help setup update modules run test bench check doc rust-analyzer clean distclean
+.PHONY: all help setup update modules run run-pair test test-debug soak bench check doc rust-analyzer clean distclean

@@ -3,11 +3,16 @@
 #
 # The tests in selftests/, for the suites that run them in guests. Environment:
 #   ODP_KERNEL     the kernel that the guests boot, as qemu/run --kernel takes it (stock)
-#   ODP_SLOW       how many times as slow as Debian's that kernel is (1)
+#   ODP_SLOW       how many times as slow as Debian's that kernel is (as its config says)
 #   SEED, ROUNDS, ODP_SOAK   handed on to the tests
 
+# shellcheck source=scripts/lib/kernel.sh
+. "$project/scripts/lib/kernel.sh"
+# shellcheck source=scripts/lib/flavours.sh
+. "$project/scripts/lib/flavours.sh"
+
 ODP_KERNEL=${ODP_KERNEL:-stock}
-ODP_SLOW=${ODP_SLOW:-1}
+ODP_SLOW=${ODP_SLOW:-$(flavour_slowness "$ODP_KERNEL")}
 # Suites may run at the same time: each has a copy of its own.
 installed=$project/build/selftests/$(basename "$0")
 
