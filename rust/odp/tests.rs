@@ -7,7 +7,7 @@
 
 use crate::{
     notifier::{IntervalNotifier, Invalidate, InvalidateLocked, Watch},
-    PageRange, PageShift, UserVa,
+    DmaMode, PageRange, PageShift, UserVa,
 };
 use core::{fmt::Debug, ptr::null_mut};
 use kernel::{
@@ -68,7 +68,7 @@ impl Random {
     }
 
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -78,14 +78,14 @@ impl Random {
 
     /// A number below `limit`, which is not zero.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.next().checked_rem(limit).unwrap_or(0)
+        self.number().checked_rem(limit).unwrap_or(0)
     }
 
     /// A number of any length in bits, so that small ones are as likely as large ones.
     pub fn of_any_length(&mut self) -> u64 {
         let bits = self.below(64) as u32;
 
-        self.next() >> bits
+        self.number() >> bits
     }
 
     /// A number near to a place where arithmetic goes wrong: zero, a power of two, the largest.
@@ -365,6 +365,13 @@ pub fn with_mm<R>(test: impl FnOnce(&MmWithUser) -> Result<R>) -> Result<R> {
     attach_mm()?;
     test(kernel::current!().mm().ok_or(EINVAL)?)
 }
+
+/// How pages are mapped for a [`device()`]. A kernel that checks the use of DMA wants to be told of their
+/// unmapping, though there is nothing to undo.
+pub const DMA_MODE: DmaMode = match cfg!(CONFIG_DMA_API_DEBUG) {
+    true => DmaMode::List,
+    false => DmaMode::Direct,
+};
 
 /// A device that is bound to a driver and can do DMA to all memory, at its physical addresses. It
 /// goes when the test ends.

@@ -298,7 +298,7 @@ mod suite {
         assert_eq!(table.map().map(first), Err(EOPNOTSUPP));
         table.free();
         let mut table = Table::new(real()?, true)?;
-        assert_eq!(table.map().mode(), DmaMode::Direct);
+        assert_eq!(table.map().mode(), tests::DMA_MODE);
         table.free();
         Ok(())
     }

@@ -33,7 +33,7 @@ fn entry(pfn: usize, order: usize, flags: usize) -> HmmPfn {
 
 /// Any entry.
 fn any_entry(random: &mut Random) -> HmmPfn {
-    let pfn = random.next() as usize & HmmPfn::PFN_MASK;
+    let pfn = random.number() as usize & HmmPfn::PFN_MASK;
     let set = random.below(1 << FLAGS.len()) as usize;
 
     entry(pfn, random.below(32) as usize, flags(set))
@@ -64,7 +64,7 @@ mod suite {
         let mut random = Random::new("an_entry_says_what_was_put_in");
 
         for _ in 0..ROUNDS {
-            let pfn = random.next() as usize & HmmPfn::PFN_MASK;
+            let pfn = random.number() as usize & HmmPfn::PFN_MASK;
             let (order, set) = (random.below(32), random.below(64) as usize);
             let entry = entry(pfn, order as usize, flags(set));
 

@@ -147,7 +147,7 @@ mod suite {
             // Around the end of the window, and the first and last words.
             let at = [0, FIRST_WINDOW * PAGE - 8, FIRST_WINDOW * PAGE][i as usize / 2]
                 + (i & 1) * (PAGE / 2);
-            let add = random.next();
+            let add = random.number();
             if random.below(20) == 0 {
                 memory.replace(at / PAGE, 1, Protection::Write)?;
                 for (j, sum) in sums.iter_mut().enumerate() {

@@ -10,7 +10,7 @@ use crate::{
 };
 use kernel::time::Msecs;
 
-const LIMIT: Msecs = 1000;
+const LIMIT: Msecs = 60_000;
 
 /// What is seen of a page: whether it is there, and whether it may be written.
 type Seen = Option<bool>;

@@ -367,7 +367,7 @@ mod suite {
 
         for _ in 0..500 {
             let page = random.below(PAGES as u64);
-            let stamp = random.next() as u8;
+            let stamp = random.number() as u8;
 
             if random.coin() {
                 memory.replace(page, 1, Protection::Write)?;

@@ -105,7 +105,7 @@ impl Fixture {
         let bytes = &mut self.model[at as usize..(at + len) as usize];
 
         for byte in bytes.iter_mut() {
-            *byte = random.next() as u8;
+            *byte = random.number() as u8;
         }
         self.memory.write(at, bytes)
     }

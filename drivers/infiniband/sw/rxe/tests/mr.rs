@@ -46,7 +46,7 @@ mod suite {
         for _ in 0..300 {
             // Peers' addresses may be any, and may wrap around at the end of the MR.
             let iova = match random.below(4) {
-                0 => random.next(),
+                0 => random.number(),
                 1 => 0u64.wrapping_sub(random.below(2 * BYTES)),
                 2 => memory.page(0).get(),
                 _ => random.near_an_edge(),
@@ -90,7 +90,7 @@ mod suite {
         let mut random = Random::new("addresses_of_peers_are_the_right_memory");
 
         for _ in 0..1000 {
-            let (offset, stamp) = (random.below(BYTES - 7), random.next());
+            let (offset, stamp) = (random.below(BYTES - 7), random.number());
             let mut found = [0; 8];
 
             mr.write(iova + offset, &stamp.to_le_bytes())?;
