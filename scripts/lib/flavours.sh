@@ -37,7 +37,6 @@ kcsan_objects=(helpers/helpers hmm mmu_notifier xarray interval_tree refcount
 # modules; a line each. The kernel's build does not instrument Rust for KCSAN, though
 # the same compiler passes do it as for C.
 flavour_make_options() {
-	local object
 	if flavour_is_clang "$1"; then
 		echo LLVM=1
 	else
@@ -85,8 +84,11 @@ allow_thread_sanitizer() {
 # Debian's source as it was unpacked: the kernel's own build takes no object tree
 # elsewhere while there are objects among the sources. The files are hard links.
 make_flavour_source() {
-	local new release
+	local new release lock
 	release=$(kernel_release)
+	exec {lock}>"$kernels/lock"
+	flock "$lock"
+	[ ! -d "$kernels/$release-source" ] || return 0
 	new=$kernels/$release-source.new
 	rm -rf "$new"
 	cp -al "$kernels/$release/source" "$new"
@@ -102,7 +104,7 @@ make_flavour() {
 	local -a options
 	release=$(kernel_release)
 	mapfile -t options < <(flavour_make_options "$1"; flavour_kernel_options "$1")
-	[ -d "$kernels/$release-source" ] || make_flavour_source
+	[ -d "$kernels/$release-source" ] || (make_flavour_source)
 	cd "$kernels/$release-$1" || return
 	rm -f stamp
 	"$project/scripts/in-build-root" "$project/scripts/lib/make-flavour" "$1" "$release" \
@@ -111,14 +113,14 @@ make_flavour() {
 	flavour_hash "$1" >stamp
 }
 
-# Debian's kernel is set up already. The source is made by the first flavour.
+# Debian's kernel is set up already.
 setup_flavour() {
 	local release lock
 	release=$(flavour_release "$1")
 	flavour_is_ready "$1" && return
 	need_space 6000
 	mkdir -p "$kernels/$release"
-	exec {lock}>"$kernels/lock"
+	exec {lock}>"$kernels/$release/lock"
 	flock "$lock"
 	flavour_is_ready "$1" ||
 		step "kernel $release (compiled here, which takes minutes)" "kernel-$release" make_flavour "$1"
