@@ -12,6 +12,17 @@
 
 MS=${MS:-2000}	# of each
 
+# figures WHAT: of rxe_mm, which ran last
+figures() {
+	local steps pages wrong
+
+	read -r _ steps _ pages _ _ wrong _ < <(tail -n 1 "$odp_tmp/output") || return 0
+	[[ $wrong =~ ^[0-9]+$ ]] || return 0
+	odp_figure "$1, steps" "$steps"
+	odp_figure "$1, pages checked" "$pages"
+	odp_figure "$1, wrong" "$wrong"
+}
+
 odp_init
 odp_plan $((${#mm_kinds[@]} + 1 + 5 + 3))
 odp_cgroup
@@ -20,6 +31,7 @@ rxe_use rust
 swap_on zram
 for kind in "${mm_kinds[@]}"; do
 	odp_ok "$kind: ${mm_what[$kind]}" "$ODP_BIN/rxe_mm" "$kind" "$MS"
+	figures "$kind"
 done
 odp_ok "zram: pages of a memfd that were only read, none lost" \
 	swap_dirty memfd clean keep

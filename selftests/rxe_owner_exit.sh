@@ -8,7 +8,7 @@
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
-ROUNDS=${ROUNDS:-60}
+ROUNDS=$(odp_rounds 60 2000)
 SLACK=40	# objects; a leak is one for each round of a kind
 
 module_goes() {
@@ -27,6 +27,7 @@ odp_ok "$ROUNDS owners go, a peer works on their regions" \
 	"$ODP_BIN/rxe_owner_exit" "$ROUNDS"
 odp_ok "$((2 * ROUNDS)) owners go, amid their own faults and prefetches" \
 	"$ODP_BIN/owner_exit" $((2 * ROUNDS))
+odp_figure "owners that ended" $((3 * ROUNDS))
 odp_ok "slab objects are back" slab_is_back "$SLACK"
 odp_ok "the module can be removed" module_goes
 

@@ -71,7 +71,7 @@ abi_compare() {
 	dma=$1
 	shift
 	odp_unload
-	insmod "$ODP_HERE/$abi_module.ko" "$@"
+	insmod "$ODP_BIN/$abi_module.ko" "$@"
 	abi_run same.c same
 	abi_run better.c better
 	abi_leftovers
@@ -96,8 +96,8 @@ abi_compare() {
 		"w--w, npages $((huge / 2))" "w--!, npages $((huge / 2))"
 }
 
+odp_needs+=("$ODP_BIN/$abi_module.ko")
 odp_init
-[[ -e $ODP_HERE/$abi_module.ko ]] || odp_skip_all "no $abi_module.ko"
 odp_plan 33
 odp_at_exit abi_unload
 odp_huge_pages 64

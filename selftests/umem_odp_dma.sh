@@ -7,6 +7,8 @@
 # that live on while the module comes and goes; and leaks.
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
+# shellcheck source=lib/edu.sh
+. "$ODP_HERE/lib/edu.sh"
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
@@ -21,21 +23,10 @@ dma_bad='exit status|wrong data| [1-9][0-9]* wrong|READ|WROTE|IOMMU: .*0|(pages|
 
 # --- the device ----------------------------------------------------------------
 
-dma_find() {
-	local device
-
-	for device in /sys/bus/pci/devices/*; do
-		if [[ $(<"$device/vendor") == 0x1234 && $(<"$device/device") == 0x11e8 ]]; then
-			echo "$device"
-			return
-		fi
-	done
-}
-
 # dma_load MODULE-PARAMETER…: our driver instead of the device's own.
 dma_load() {
 	dma_unload
-	insmod "$ODP_HERE/$dma_module.ko" "$@"
+	insmod "$ODP_BIN/$dma_module.ko" "$@"
 	odp_wait 5 test -c "/dev/$dma_module"
 }
 
@@ -47,7 +38,7 @@ dma_take() {
 	dma_driver=
 	[[ ! -e $dma_device/driver ]] || {
 		dma_driver=$(basename "$(realpath "$dma_device/driver")")
-		echo "${dma_device##*/}" >"$dma_device/driver/unbind"
+		echo "$EDU_PCI" >"$dma_device/driver/unbind"
 	}
 	echo "$dma_module" >"$dma_device/driver_override"
 	odp_at_exit dma_give_back
@@ -56,7 +47,7 @@ dma_take() {
 dma_give_back() {
 	dma_unload
 	echo >"$dma_device/driver_override"
-	[[ -z $dma_driver ]] || echo "${dma_device##*/}" >/sys/bus/pci/drivers_probe
+	[[ -z $dma_driver ]] || echo "$EDU_PCI" >/sys/bus/pci/drivers_probe
 }
 
 # Memory of another PCI device, if there is any.
@@ -316,10 +307,10 @@ dma_results() {
 	dma_better "fault of a length that wraps" EINVAL 1
 }
 
+odp_needs+=("$ODP_BIN/$dma_module.ko")
 odp_init
-[[ -e $ODP_HERE/$dma_module.ko ]] || odp_skip_all "no $dma_module.ko"
-dma_device=$(dma_find)
-[[ -n $dma_device ]] || odp_skip_all "no PCI device edu (1234:11e8)"
+EDU_PCI=$(edu_find) || odp_skip_all "no edu device"
+dma_device=/sys/bus/pci/devices/$EDU_PCI
 mode=direct results=55
 [[ ! -e $dma_device/iommu_group ]] || mode=iova results=66
 odp_plan "$results"
