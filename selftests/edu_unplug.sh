@@ -8,7 +8,7 @@
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
-ROUNDS=${ROUNDS:-8}	# of each way
+ROUNDS=$(odp_rounds 8 100)	# of each way
 SLACK=20	# objects; a leak is one for each of a round's ranges
 DEVICES=/sys/bus/pci/devices
 DRIVER=/sys/bus/pci/drivers/edu_odp

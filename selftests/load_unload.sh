@@ -4,7 +4,7 @@
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
 
-ROUNDS=${ROUNDS:-50}
+ROUNDS=$(odp_rounds 50 200)
 
 traffic_start() {
 	"$ODP_BIN/traffic" >"$odp_tmp/traffic" 2>&1 &

@@ -6,7 +6,7 @@
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
-ROUNDS=${ROUNDS:-500}
+ROUNDS=$(odp_rounds 500 5000)
 SLACK=$((ROUNDS / 10 + 20))	# objects; a leak is one for each round of a kind
 
 balanced() {

@@ -8,7 +8,7 @@
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
-ROUNDS=${ROUNDS:-20}
+ROUNDS=$(odp_rounds 20 200)
 WARM=4		# of them before the baseline, one of each kind
 SLACK=50	# objects; a leak is some for each round
 

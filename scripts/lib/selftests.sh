@@ -13,6 +13,8 @@
 
 ODP_KERNEL=${ODP_KERNEL:-stock}
 ODP_SLOW=${ODP_SLOW:-$(flavour_slowness "$ODP_KERNEL")}
+# What time limits are multiplied by: a soak is long.
+patience=$((ODP_SLOW * (${ODP_SOAK:-0} == 1 ? 20 : 1)))
 # Suites may run at the same time: each has a copy of its own.
 installed=$project/build/selftests/$(basename "$0")
 
