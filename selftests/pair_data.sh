@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# ODP memory is used from another machine: data, atomics and messages are right at both ends.
+# shellcheck source=lib/odp.sh
+. "$(dirname "$0")/lib/odp.sh"
+# shellcheck source=lib/rxe.sh
+. "$ODP_HERE/lib/rxe.sh"
+# shellcheck source=lib/swap.sh
+. "$ODP_HERE/lib/swap.sh"
+# shellcheck source=lib/pair.sh
+. "$ODP_HERE/lib/pair.sh"
+
+LENGTH=65536
+
+pair_init
+odp_plan 5
+count=$(odp_rounds 400 8000)
+
+pair_both rxe_use rust
+odp_ok "WRITEs and READs, pages being taken away" \
+	pair_run pair_data odp "$count" "$LENGTH"
+odp_ok "atomics, each once" pair_run pair_atomics odp $((count * 10))
+odp_ok "SENDs, and WRITEs with immediate data" \
+	pair_run pair_messages odp $((count * 3)) 8192
+rxe_use stock
+odp_ok "stock C here, with pinned memory, and ODP memory there" \
+	pair_run pair_data odp $((count / 2)) "$LENGTH" pinned
+pair_figures
+rxe_use rust
+pair_there rxe_use stock
+odp_control "control, C there: data is in the wrong place" \
+	pair_run pair_data explicit "$count" "$LENGTH"
+
+odp_finish
