@@ -89,6 +89,8 @@ fn at_or_after<'a>(
     (!vma.is_null()).then(|| unsafe { VmaRef::from_raw(vma) })
 }
 
+// The flag is zero where the kernel has no shadow stacks.
+#[allow(clippy::bad_bit_mask)]
 fn is_shadow_stack(vma: &VmaRef) -> bool {
     const SHADOW_STACK: vm_flags_t = odp_bindings::VM_SHADOW_STACK as vm_flags_t;
 
