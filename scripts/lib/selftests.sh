@@ -27,6 +27,8 @@ selftest_modules() {
 install_selftests() {
 	rm -rf "$installed"
 	unset MAKEFLAGS MFLAGS MAKELEVEL
+	# Those for Debian's kernel are what make test begins with.
+	[ "$ODP_KERNEL" = stock ] || "$project/scripts/build-modules" --kernel "$ODP_KERNEL" >&2
 	exec {install_lock}>"$project/build/lock"
 	flock "$install_lock"
 	scripts/in-build-root make -s -C selftests install "INSTALL_PATH=$installed" \
