@@ -76,11 +76,11 @@ pair_is_open() {
 
 # Run by the agent, as bash -c '. lib/pair_machine.sh' ./pair_agent FUNCTION…
 if [[ ${0##*/} == pair_agent ]]; then
-	# shellcheck source=lib/odp.sh
+	# shellcheck source=odp.sh
 	. "${0%/*}/lib/odp.sh"
-	# shellcheck source=lib/rxe.sh
+	# shellcheck source=rxe.sh
 	. "${0%/*}/lib/rxe.sh"
-	# shellcheck source=lib/swap.sh
+	# shellcheck source=swap.sh
 	. "${0%/*}/lib/swap.sh"
 	odp_cleanups=()
 	"$@"
