@@ -194,30 +194,13 @@ static bool is_deregistered(void)
 	return !reg_explicit() && is_registered_right();
 }
 
-/* librxe lacks ibv_rereg_mr, the driver does not: the command itself. */
 static int rereg(void)
 {
-	struct ib_uverbs_rereg_mr_resp response;
-	struct {
-		struct ib_uverbs_cmd_hdr header;
-		struct ib_uverbs_rereg_mr rereg;
-	} command = {
-		.header = {
-			.command = IB_USER_VERBS_CMD_REREG_MR,
-			.in_words = sizeof(command) / 4,
-			.out_words = sizeof(response) / 4,
-		},
-		.rereg = {
-			.response = (uintptr_t)&response,
-			.mr_handle = mr->handle,
-			.flags = IBV_REREG_MR_CHANGE_ACCESS,
-			.access_flags = ACCESS | IBV_ACCESS_REMOTE_ATOMIC |
-					IBV_ACCESS_ON_DEMAND,
-		},
-	};
-
-	return write(o.ctx->cmd_fd, &command, sizeof(command)) == sizeof(command) ?
-	       0 : errno;
+	return odp_rereg_mr(&o, (struct ib_uverbs_rereg_mr){
+		.mr_handle = mr->handle,
+		.flags = IBV_REREG_MR_CHANGE_ACCESS,
+		.access_flags = ACCESS | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_ON_DEMAND,
+	});
 }
 
 /* --- pages come and go --- */

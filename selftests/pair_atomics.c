@@ -38,17 +38,6 @@ static uint64_t ask(enum pair_command command, size_t offset, uint64_t value)
 	return pair_ask(tcp, (struct pair_request){ command, 0, offset, 0, value });
 }
 
-static void join(void)
-{
-	struct pair_request request = { .command = PAIR_JOIN };
-	uint64_t answer;
-
-	pair_tell(tcp, &request, sizeof(request));
-	pair_join(&o, link_to, PAIR_LINKS, tcp);
-	pair_start(tcp);
-	pair_must_hear(tcp, &answer, sizeof(answer));
-}
-
 static size_t place_of(unsigned int slot)
 {
 	return slot * ODP_PAGE + 8 * (slot + 1);
@@ -176,7 +165,7 @@ int main(int argc, char **argv)
 	tcp = pair_dial(argv[1]);
 	pair_tell(tcp, &hello, sizeof(hello));
 	pair_must_hear(tcp, &there, sizeof(there));
-	join();
+	pair_join_owner(&o, link_to, tcp, NULL);
 	ask(PAIR_STORM, 0, 1);
 	add(count);
 	swap(count / 4);

@@ -69,17 +69,6 @@ static uint64_t ask(enum pair_command command, unsigned int number, size_t offse
 	return pair_ask(tcp, (struct pair_request){ command, number, offset, len, value });
 }
 
-static void join(void)
-{
-	struct pair_request request = { .command = PAIR_JOIN };
-	uint64_t answer;
-
-	pair_tell(tcp, &request, sizeof(request));
-	pair_join(&o, link_to, PAIR_LINKS, tcp);
-	pair_start(tcp);
-	pair_must_hear(tcp, &answer, sizeof(answer));
-}
-
 /* All of a region is zeros from here on, if it is of those that lose what they have. */
 static void drop(unsigned int number)
 {
@@ -200,7 +189,7 @@ static void try_one(void)
 	failed++;
 	if (wc.status != IBV_WC_REM_ACCESS_ERR)
 		complain(&x, ibv_wc_status_str(wc.status));
-	join();
+	pair_join_owner(&o, link_to, tcp, NULL);
 	drop(number);
 }
 
@@ -244,7 +233,7 @@ static void open_all(const char *host)
 	pool = odp_map(2 * MAX_LENGTH);
 	for (size_t i = 0; i < 2 * MAX_LENGTH; i++)
 		pool[i] = 1 + below(255);
-	join();
+	pair_join_owner(&o, link_to, tcp, NULL);
 }
 
 static void close_all(void)

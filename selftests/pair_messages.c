@@ -46,17 +46,10 @@ static void receive(unsigned int slot)
 		     PAIR_SLOT, slot);
 }
 
-static void join(void)
+static void receive_all(void)
 {
-	struct pair_request request = { .command = PAIR_JOIN };
-	uint64_t answer;
-
-	pair_tell(tcp, &request, sizeof(request));
-	pair_join(&o, link_to, PAIR_LINKS, tcp);
 	for (unsigned int i = 0; i < PAIR_DEPTH; i++)
 		receive(i);
-	pair_start(tcp);
-	pair_must_hear(tcp, &answer, sizeof(answer));
 }
 
 static void send_message(unsigned long number, size_t max_length)
@@ -144,7 +137,7 @@ int main(int argc, char **argv)
 	tcp = pair_dial(argv[1]);
 	pair_tell(tcp, &hello, sizeof(hello));
 	pair_must_hear(tcp, &there, sizeof(there));
-	join();
+	pair_join_owner(&o, link_to, tcp, receive_all);
 	ask(PAIR_STORM, 1);
 	exchange(count, length);
 	taken = ask(PAIR_STORM, 0);

@@ -282,34 +282,18 @@ static void may_not_bind(struct run *r)
 
 /* --- ibv_rereg_mr --- */
 
-/* librxe lacks ibv_rereg_mr, the driver does not: the command itself. */
 static void rereg(struct run *r, const char *what, int flags, struct ibv_pd *pd,
 		  int access)
 {
-	struct ib_uverbs_rereg_mr_resp response;
-	struct {
-		struct ib_uverbs_cmd_hdr header;
-		struct ib_uverbs_rereg_mr rereg;
-	} command = {
-		.header = {
-			.command = IB_USER_VERBS_CMD_REREG_MR,
-			.in_words = sizeof(command) / 4,
-			.out_words = sizeof(response) / 4,
-		},
-		.rereg = {
-			.response = (uintptr_t)&response,
-			.mr_handle = r->mr->handle,
-			.flags = flags,
-			.start = (uintptr_t)r->addr,
-			.length = LEN,
-			.hca_va = (uintptr_t)r->addr,
-			.pd_handle = pd->handle,
-			.access_flags = access,
-		},
-	};
-	ssize_t n = write(r->o->ctx->cmd_fd, &command, sizeof(command));
-
-	note_errno(r, what, n == sizeof(command) ? 0 : errno);
+	note_errno(r, what, odp_rereg_mr(r->o, (struct ib_uverbs_rereg_mr){
+		.mr_handle = r->mr->handle,
+		.flags = flags,
+		.start = (uintptr_t)r->addr,
+		.length = LEN,
+		.hca_va = (uintptr_t)r->addr,
+		.pd_handle = pd->handle,
+		.access_flags = access,
+	}));
 }
 
 static void both_ways(struct run *r)

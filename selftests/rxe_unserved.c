@@ -193,17 +193,23 @@ static void timed(struct test *t, const char *what, bool (*works_on)(struct test
 	result_is(good && took < HELD_SOON_S, what, text);
 }
 
+/* An RDMA WRITE waits for a page when this returns. */
+static void open_test(struct test *t)
+{
+	odp_open(&t->device);
+	qp_open(&t->other, &t->device, (struct qp_options){ .type = IBV_QPT_RC, .sges = 1 });
+	t->held.fd = held_userfaultfd();
+	held_open(&t->held, &t->device);
+	t->mr = odp_reg(&t->other, odp_map(HELD_LEN), HELD_LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
+	t->pinned = odp_reg(&t->other, odp_map(HELD_LEN), HELD_LEN, ODP_RW);
+	held_write(&t->held);
+}
+
 static void others(bool starts)
 {
 	struct test t = { .starts = starts };
 
-	odp_open(&t.device);
-	qp_open(&t.other, &t.device, (struct qp_options){ .type = IBV_QPT_RC, .sges = 1 });
-	t.held.fd = held_userfaultfd();
-	held_open(&t.held, &t.device);
-	t.mr = odp_reg(&t.other, odp_map(HELD_LEN), HELD_LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
-	t.pinned = odp_reg(&t.other, odp_map(HELD_LEN), HELD_LEN, ODP_RW);
-	held_write(&t.held);
+	open_test(&t);
 
 	timed(&t, "another region", other_region);
 	timed(&t, "another window of the region", other_window);
@@ -245,13 +251,7 @@ static void destroy(void)
 	struct test t = {};
 	pthread_t qp, mr;
 
-	odp_open(&t.device);
-	qp_open(&t.other, &t.device, (struct qp_options){ .type = IBV_QPT_RC, .sges = 1 });
-	t.held.fd = held_userfaultfd();
-	held_open(&t.held, &t.device);
-	t.mr = odp_reg(&t.other, odp_map(HELD_LEN), HELD_LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
-	t.pinned = odp_reg(&t.other, odp_map(HELD_LEN), HELD_LEN, ODP_RW);
-	held_write(&t.held);
+	open_test(&t);
 	pthread_create(&qp, NULL, destroy_qp, &t.held);
 	pthread_create(&mr, NULL, deregister, &t.held);
 	result_is(!patience_ends(qp, WAITS_S), "who destroys the queue pair waits", "it does");

@@ -211,6 +211,26 @@ struct ibv_mr *odp_reg(struct odp *o, void *addr, size_t len, int access)
 	return mr;
 }
 
+int odp_rereg_mr(struct odp *o, struct ib_uverbs_rereg_mr rereg)
+{
+	struct ib_uverbs_rereg_mr_resp response;
+	struct {
+		struct ib_uverbs_cmd_hdr header;
+		struct ib_uverbs_rereg_mr rereg;
+	} command = {
+		.header = {
+			.command = IB_USER_VERBS_CMD_REREG_MR,
+			.in_words = sizeof(command) / 4,
+			.out_words = sizeof(response) / 4,
+		},
+		.rereg = rereg,
+	};
+
+	command.rereg.response = (uintptr_t)&response;
+	return write(o->ctx->cmd_fd, &command, sizeof(command)) == sizeof(command) ?
+	       0 : errno;
+}
+
 void *odp_map(size_t len)
 {
 	void *addr = mmap(NULL, len, PROT_READ | PROT_WRITE,

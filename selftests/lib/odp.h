@@ -10,6 +10,7 @@
 #define ODP_H
 
 #include <infiniband/verbs.h>
+#include <rdma/ib_user_verbs.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,6 +65,9 @@ void odp_connect_to(struct odp *o, struct ibv_qp *qp, uint32_t peer);
 
 /* Registers memory or exits. IBV_ACCESS_ON_DEMAND in access makes it ODP. */
 struct ibv_mr *odp_reg(struct odp *o, void *addr, size_t len, int access);
+
+/* librxe lacks ibv_rereg_mr, the driver does not: the command itself. Returns an errno. */
+int odp_rereg_mr(struct odp *o, struct ib_uverbs_rereg_mr rereg);
 
 /* Anonymous memory without huge pages. */
 void *odp_map(size_t len);

@@ -191,6 +191,19 @@ void pair_start(int tcp)
 	pair_must_hear(tcp, &word, 1);
 }
 
+void pair_join_owner(struct odp *o, struct pair_link *link, int tcp, void (*ready)(void))
+{
+	struct pair_request request = { .command = PAIR_JOIN };
+	uint64_t answer;
+
+	pair_tell(tcp, &request, sizeof(request));
+	pair_join(o, link, PAIR_LINKS, tcp);
+	if (ready)
+		ready();
+	pair_start(tcp);
+	pair_must_hear(tcp, &answer, sizeof(answer));
+}
+
 void pair_post(struct pair_link *link, struct ibv_send_wr *wr)
 {
 	struct ibv_send_wr *bad;

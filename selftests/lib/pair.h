@@ -103,6 +103,10 @@ uint64_t pair_ask(int tcp, struct pair_request request);
  */
 void pair_join(struct odp *o, struct pair_link *link, unsigned int count, int tcp);
 void pair_start(int tcp);
+
+/* The client's side of it: asks the owner for links; ready() posts receives, if any. */
+void pair_join_owner(struct odp *o, struct pair_link *link, int tcp, void (*ready)(void));
+
 void pair_part(struct pair_link *link, unsigned int count);
 
 /* Sends go from, and receives to, one place; wr_id tells them apart. */
