@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -168,16 +169,41 @@ static bool right_sum(struct test *t)
 	return t->zeros ? *before <= t->added : *before == t->added;
 }
 
+/*
+ * Until madvise() returns, processors may go on to read a page that it drops: it
+ * flushes their TLBs last, after its notifiers, when the pair may have a new page
+ * already. So nobody looks at the memory while an invalidation is under way.
+ */
+static struct {
+	struct test *t;
+	char how;
+	atomic_bool stop, looking;
+	atomic_ulong count;
+	pthread_mutex_t under_way;
+} storm = { .under_way = PTHREAD_MUTEX_INITIALIZER };
+
+static bool looks_right(struct test *t, enum operation kind, uint64_t stamp)
+{
+	const unsigned char *seen = from_odp(kind) ? t->pinned->addr :
+						     t->addr + t->offset;
+	bool is_right;
+
+	atomic_store(&storm.looking, true);
+	pthread_mutex_lock(&storm.under_way);
+	is_right = kind == ATOMIC ? right_sum(t) : right(t, seen, stamp);
+	pthread_mutex_unlock(&storm.under_way);
+	atomic_store(&storm.looking, false);
+	return is_right;
+}
+
 /* NULL, or what went wrong. The source was stamped by the caller. */
 static const char *checked_transfer(struct test *t, enum operation kind, uint64_t stamp)
 {
 	enum ibv_wc_status status = transfer(t, kind);
-	const unsigned char *seen = from_odp(kind) ? t->pinned->addr :
-						     t->addr + t->offset;
 
 	if (status)
 		return ibv_wc_status_str(status);
-	if (kind == ATOMIC ? !right_sum(t) : !right(t, seen, stamp))
+	if (!looks_right(t, kind, stamp))
 		return "wrong data";
 	t->added++;
 	return NULL;
@@ -199,13 +225,6 @@ static const char *not_ready(struct test *t)
 }
 
 /* --- a storm of invalidations ---------------------------------------------- */
-
-static struct {
-	struct test *t;
-	char how;
-	atomic_bool stop;
-	atomic_ulong count;
-} storm;
 
 static void invalidate(unsigned char *page)
 {
@@ -238,8 +257,15 @@ static void *invalidate_all_the_time(void *unused)
 
 	(void)unused;
 	while (!atomic_load(&storm.stop)) {
-		invalidate(storm.t->addr +
-			   odp_random(rnd, PAGES - 1) * ODP_PAGE);
+		unsigned char *page = storm.t->addr +
+				      odp_random(rnd, PAGES - 1) * ODP_PAGE;
+
+		/* The mutex alone would be taken again before who looks wakes up */
+		while (atomic_load(&storm.looking))
+			sched_yield();
+		pthread_mutex_lock(&storm.under_way);
+		invalidate(page);
+		pthread_mutex_unlock(&storm.under_way);
 		atomic_fetch_add(&storm.count, 1);
 	}
 	return NULL;
