@@ -196,7 +196,7 @@ static bool is_deregistered(void)
 
 static int rereg(void)
 {
-	return odp_rereg_mr(&o, (struct ib_uverbs_rereg_mr){
+	return odp_rereg_mr(&o, &(struct ib_uverbs_rereg_mr){
 		.mr_handle = mr->handle,
 		.flags = IBV_REREG_MR_CHANGE_ACCESS,
 		.access_flags = ACCESS | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_ON_DEMAND,

@@ -285,7 +285,7 @@ static void may_not_bind(struct run *r)
 static void rereg(struct run *r, const char *what, int flags, struct ibv_pd *pd,
 		  int access)
 {
-	note_errno(r, what, odp_rereg_mr(r->o, (struct ib_uverbs_rereg_mr){
+	note_errno(r, what, odp_rereg_mr(r->o, &(struct ib_uverbs_rereg_mr){
 		.mr_handle = r->mr->handle,
 		.flags = flags,
 		.start = (uintptr_t)r->addr,

@@ -211,7 +211,7 @@ struct ibv_mr *odp_reg(struct odp *o, void *addr, size_t len, int access)
 	return mr;
 }
 
-int odp_rereg_mr(struct odp *o, struct ib_uverbs_rereg_mr rereg)
+int odp_rereg_mr(struct odp *o, const struct ib_uverbs_rereg_mr *rereg)
 {
 	struct ib_uverbs_rereg_mr_resp response;
 	struct {
@@ -223,7 +223,7 @@ int odp_rereg_mr(struct odp *o, struct ib_uverbs_rereg_mr rereg)
 			.in_words = sizeof(command) / 4,
 			.out_words = sizeof(response) / 4,
 		},
-		.rereg = rereg,
+		.rereg = *rereg,
 	};
 
 	command.rereg.response = (uintptr_t)&response;

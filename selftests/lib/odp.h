@@ -67,7 +67,7 @@ void odp_connect_to(struct odp *o, struct ibv_qp *qp, uint32_t peer);
 struct ibv_mr *odp_reg(struct odp *o, void *addr, size_t len, int access);
 
 /* librxe lacks ibv_rereg_mr, the driver does not: the command itself. Returns an errno. */
-int odp_rereg_mr(struct odp *o, struct ib_uverbs_rereg_mr rereg);
+int odp_rereg_mr(struct odp *o, const struct ib_uverbs_rereg_mr *rereg);
 
 /* Anonymous memory without huge pages. */
 void *odp_map(size_t len);
