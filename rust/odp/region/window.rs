@@ -38,6 +38,10 @@ pub(super) const WINDOW: PageShift = PageShift::TWO_MIB;
 /// The number of pages in a window.
 const WINDOW_PAGES: usize = 1 << (WINDOW.order());
 
+/// What lockdep calls a window's lock. It takes a name at another address for another name, and a
+/// literal has one in each instance of a generic function.
+static LOCK_NAME: &CStr = c"odp_window";
+
 /// A window, watching its part of the address space.
 pub(super) type Window<P> = Watch<Inner<P>>;
 
@@ -420,7 +424,7 @@ impl<P: Pages> WindowBox<P> {
             shared: SharedRef(NonNull::from(shared)),
             freed: RcuHead(Opaque::uninit()),
             in_flight: InFlight::new(),
-            table <- RwLock::new(table, c"odp_window", static_lock_class!()),
+            table <- RwLock::new(table, LOCK_NAME, static_lock_class!()),
         });
         let window = Watch::new(mm, &range, inner);
 
