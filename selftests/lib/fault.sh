@@ -8,6 +8,10 @@
 #   fault_sweep CLIENT NAME       a sweep by fail-nth (lib/fail_nth.h), in the cgroup
 #   fault_nothing_left            whether all that was charged to the cgroup has gone
 #   fault_figures                 the sum of the sweeps
+#   fault_only_within SYMBOL|[MODULE] [rust]   faults hit where that is among the callers,
+#   fault_not_within SYMBOL|[MODULE]           and where this is not
+#   fault_everywhere              both undone
+#   fault_call_nth N CALL…        fault_call; sets $fault_error and $fault_injects
 #
 # In place of odp_log_bad: stack dumps of an allocator that found no memory, which is
 # what was asked for, are left out; a warning, or a stack dump, of anybody else is not.
@@ -52,6 +56,45 @@ fault_set() {
 }
 
 # --- where faults hit ----------------------------------------------------------
+
+fault_need_filter() {
+	[[ -e ${FAULT_DIRS[0]}/require-start ]] ||
+		odp_skip_all "no CONFIG_FAULT_INJECTION_STACKTRACE_FILTER"
+}
+
+# fault_text [MODULE]|SYMBOL: addresses where its code begins and ends; of a module that
+# is partly in Rust, with "rust" behind it, that part: it comes behind what is in C, but
+# for code that is seldom run.
+fault_text() {
+	sort /proc/kallsyms | awk -v what="$1" -v rust="${2:-}" '
+		$2 !~ /[tTwW]/ || last { next }
+		{ is = $3 == what || $4 == what }
+		first && (!is || (rust && $3 ~ /\.cold$/)) { last = $1 }
+		!first && is && (!rust || $3 ~ /^_R/) { first = $1 }
+		END { if (!first) exit 1; print first, last ? last : "ffffffffffffffff" }'
+}
+
+# fault_only_within, fault_not_within [MODULE]|SYMBOL [rust]
+fault_only_within() {
+	local first last
+
+	read -r first last < <(fault_text "$@") || {
+		echo "there is no code of $*"
+		return 1
+	}
+	fault_set stacktrace-depth 32 && fault_set require-start "0x$first" &&
+		fault_set require-end "0x$last"
+}
+
+fault_not_within() {
+	local first last
+
+	read -r first last < <(fault_text "$@") || {
+		echo "there is no code of $*"
+		return 1
+	}
+	fault_set reject-start "0x$first" && fault_set reject-end "0x$last"
+}
 
 fault_everywhere() {
 	fault_set require-start 0
@@ -126,6 +169,20 @@ fault_nothing_left() {
 		}
 		fault_settle
 	done
+}
+
+# --- single calls ------------------------------------------------------------------
+
+fault_call_nth() {
+	local word
+
+	read -r fault_error word < <("$ODP_BIN/fault_call" "$@") || {
+		echo "fault_call $* failed"
+		return 1
+	}
+	fault_injects=no
+	[[ $word != injected ]] || fault_injects=yes
+	[[ $fault_injects == no ]] || fault_injected=$((fault_injected + 1))
 }
 
 odp_log_bad() {
