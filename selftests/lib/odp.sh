@@ -159,12 +159,13 @@ odp_control() {
 	esac
 }
 
-# odp_rounds SHORT LONG: how many rounds a test makes, where ROUNDS does not say.
+# odp_rounds SHORT LONG: how many rounds a test makes, where ROUNDS does not say; fewer
+# on a slow kernel, so that it takes as long.
 odp_rounds() {
 	if [[ ${ODP_SOAK:-0} == 1 ]]; then
 		echo "${ROUNDS:-$2}"
 	else
-		echo "${ROUNDS:-$1}"
+		echo "${ROUNDS:-$((($1 + ODP_SLOW - 1) / ODP_SLOW))}"
 	fi
 }
 
