@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@
 #define LEN	(PAGES * ODP_PAGE)
 #define GIB	(1024UL * 1024 * 1024)
 #define BOUND_S	5	/* that a deregistration may take */
+#define SIGNALS	100	/* each later than the one before by: */
+#define STEP_US	10
 
 static struct odp o;
 static struct ibv_mr *bounce;
@@ -320,14 +323,53 @@ static void killed_case(void)
 	in_time("it is gone", start, BOUND_S);
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* Prefetches, for the first time in this process, while a signal comes. */
+static int signalled_prefetch(suseconds_t us)
+{
+	const struct itimerval once = { .it_value.tv_usec = us };
+	struct ibv_mr *mr;
+
+	odp_open(&o);
+	mr = odp_reg(&o, odp_map(LEN), LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
+	signal(SIGALRM, nothing);
+	setitimer(ITIMER_REAL, &once, NULL);
+	return odp_prefetch(&o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, mr, 0, LEN);
+}
+
+/* The kernel gives up on the first notifier of an address space for any signal. */
+static void signalled_case(void)
+{
+	const suseconds_t step = STEP_US * odp_env("ODP_SLOW", 1);
+	int status, err = 0;
+
+	for (int i = 1; !err && i <= SIGNALS; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			odp_die(errno, "fork");
+		if (!pid)
+			_exit(signalled_prefetch(i * step));
+		waitpid(pid, &status, 0);
+		err = WEXITSTATUS(status);
+	}
+	result_errno("the first prefetch of a process amid a signal", err, WANT(0));
+}
+
 int main(int argc, char **argv)
 {
 	bool stock = argc > 1 && !strcmp(argv[1], "stock");
 	unsigned char *addr;
 
-	/* First, for the child opens a device of its own */
-	if (!stock)
+	/* First, for the children open devices of their own */
+	if (!stock) {
 		killed_case();
+		signalled_case();
+	}
 	odp_open(&o);
 	bounce = odp_reg(&o, odp_map(ODP_PAGE), ODP_PAGE, ODP_RW);
 	/* A page before and one after is not part of the region, its last page is a hole */

@@ -299,6 +299,8 @@ impl<P: Pages> Region<P> {
     /// - `EINVAL` if it is empty;
     /// - `EPERM` if the region, or a mapping, is read-only and `access` is to write;
     /// - `ECANCELED` after [`Region::stop`]; `EINTR` if the current task is being killed;
+    /// - `ERESTARTNOINTR`, for the system call to be made again, if there was another signal: the
+    ///   kernel gives up on the first notifier of an address space then;
     /// - `EBUSY`, `ENOMEM`, `EHWPOISON` as [`Snapshot::walk`].
     pub fn prefetch(&self, va: UserVa, len: u64, access: Access) -> Result {
         let all = match PageRange::covering(va, len, PageShift::BASE) {
@@ -328,7 +330,12 @@ impl<P: Pages> Region<P> {
             let block = self.shared.range.block(at, WINDOW).ok_or(EFAULT)?;
             let part = block.clip(at, all.end()).ok_or(EFAULT)?;
 
-            charge::with(&mm, || self.prefetch_part(&mm, &part, access))?;
+            charge::with(&mm, || self.prefetch_part(&mm, &part, access)).map_err(|error| {
+                match error {
+                    EINTR => ERESTARTNOINTR,
+                    other => other,
+                }
+            })?;
             at = part.end();
             let_others_run();
         }
