@@ -25,7 +25,7 @@ odp_ok "Rust: no stale page in $ROUNDS rounds" \
 	"$ODP_BIN/prefetch_stale" "$ROUNDS"
 figures Rust
 odp_unload
-odp_control "control, C: freed pages are read" \
+odp_control_freed "control, C: freed pages are read" \
 	"$ODP_BIN/prefetch_stale" $((5 * ROUNDS)) 1
 figures "control, C"
 

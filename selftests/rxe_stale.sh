@@ -32,7 +32,7 @@ for by in fault prefetch; do
 	done
 done
 rxe_use stock
-odp_control "control, stock, prefetch and dontneed: freed pages are read" \
+odp_control_freed "control, stock, prefetch and dontneed: freed pages are read" \
 	"$ODP_BIN/rxe_stale" prefetch dontneed 200000 1024 1
 figures "control, stock"
 
