@@ -28,6 +28,7 @@ use kernel::{
     },
     time::{delay::fsleep, Delta},
     uaccess::{UserPtr, UserSlice},
+    workqueue,
 };
 
 /// The page size in bytes.
@@ -136,6 +137,27 @@ pub fn eventually(condition: impl Fn() -> bool) -> bool {
         }
         holds
     })
+}
+
+/// Runs `job` in another task.
+pub fn in_another_task(job: impl FnOnce() + Send + 'static) -> Result {
+    let mut job = Some(job);
+
+    spawn(KBox::new(
+        move || {
+            if let Some(job) = job.take() {
+                job();
+            }
+        },
+        GFP_KERNEL,
+    )?)
+}
+
+/// For one type of jobs. Those of `try_spawn()` share one lockdep class, which has as many names as
+/// there are types, and lockdep wants one.
+fn spawn(mut job: KBox<dyn FnMut() + Send>) -> Result {
+    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || (*job)())?;
+    Ok(())
 }
 
 /// Gives the current task, a thread of KUnit's, an address space. It goes with the thread.

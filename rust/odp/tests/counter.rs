@@ -3,11 +3,10 @@
 //! Counters that many tasks count at once.
 
 use super::*;
-use crate::tests::eventually;
+use crate::tests::{eventually, in_another_task};
 use kernel::{
     prelude::*,
     sync::atomic::{Acquire, Release},
-    workqueue,
 };
 
 /// How many tasks count.
@@ -50,7 +49,7 @@ mod suite {
 
         ENDED.store(0, Relaxed);
         for task in 0..TASKS {
-            workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+            in_another_task(move || {
                 for _ in 0..EACH {
                     COUNTER.add(task + 1);
                 }

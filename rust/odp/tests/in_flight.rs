@@ -3,11 +3,10 @@
 //! Counting what is under way: waiting ends with the last, and not before.
 
 use super::*;
-use crate::tests::eventually;
+use crate::tests::{eventually, in_another_task};
 use kernel::{
     sync::{atomic::Release, Arc},
     time::{delay::fsleep, Delta},
-    workqueue,
 };
 
 /// How many operations end at the same time.
@@ -31,11 +30,10 @@ fn waited() -> Result<Arc<Waited>> {
 fn wait_elsewhere(waited: &Arc<Waited>) -> Result {
     let waited = waited.clone();
 
-    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+    in_another_task(move || {
         waited.operations.wait();
         waited.returned.store(true, Release);
-    })?;
-    Ok(())
+    })
 }
 
 #[kunit_tests(odp_in_flight)]
@@ -88,8 +86,7 @@ mod suite {
             wait_elsewhere(&waited)?;
             for _ in 0..MANY {
                 let waited = waited.clone();
-                workqueue::system_unbound()
-                    .try_spawn(GFP_KERNEL, move || waited.operations.end())?;
+                in_another_task(move || waited.operations.end())?;
             }
             assert!(eventually(|| waited.returned.load(Acquire)));
             assert!(!waited.operations.any());

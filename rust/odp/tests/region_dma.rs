@@ -4,11 +4,12 @@
 //! mapped and when, that a mapping keeps its pages, and what is left when the device goes.
 
 use super::*;
-use crate::tests::{self, by_dma, eventually, same, Protection, Random, UserMemory, PAGE};
+use crate::tests::{
+    self, by_dma, eventually, in_another_task, same, Protection, Random, UserMemory, PAGE,
+};
 use kernel::{
     sync::atomic::{Acquire, Atomic, Release},
     time::{delay::fsleep, Delta, Msecs},
-    workqueue,
 };
 
 const PAGES: u64 = 24;
@@ -199,7 +200,7 @@ mod suite {
         drop(map(&region, va, 8, Access::Write)?);
         ENDED.store(0, Release);
         RIGHT.store(0, Release);
-        workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        in_another_task(move || {
             if let Ok(Some(mapping)) = other.try_map(va, 8, Access::Write) {
                 RIGHT.store(1, Release);
                 fsleep(Delta::from_millis(50));

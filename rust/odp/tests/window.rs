@@ -10,7 +10,7 @@ use crate::{
     deadline::Deadline,
     region::{map::Find, CpuPages},
     snapshot::PfnBuffer,
-    tests::{eventually, same, with_mm, Protection, Random, UserMemory},
+    tests::{eventually, in_another_task, same, with_mm, Protection, Random, UserMemory},
 };
 use kernel::{
     sync::{
@@ -18,7 +18,6 @@ use kernel::{
         rcu, Arc,
     },
     time::{delay::fsleep, Delta, Msecs},
-    workqueue,
 };
 
 const LIMIT: Msecs = 60_000;
@@ -279,7 +278,7 @@ mod suite {
         region.window().in_flight.begin();
         assert!(Inner::would_wait(&region.window().write()));
         HELD.store(0, Release);
-        workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+        in_another_task(move || {
             let window = other.window();
             // Somebody waits: no DMA begins any more. What is there stays, until the last has ended.
             let waited_for = eventually(|| window.write().table().is_waited_for());

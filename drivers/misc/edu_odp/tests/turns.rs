@@ -3,14 +3,11 @@
 //! Turns: one at a time, none for newcomers while others wait, and none when they have ended.
 
 use super::*;
-use kernel::{
-    sync::{
-        atomic::{Acquire, Atomic, Full, Release},
-        Arc,
-    },
-    workqueue,
+use kernel::sync::{
+    atomic::{Acquire, Atomic, Full, Release},
+    Arc,
 };
-use odp::tests::eventually;
+use odp::tests::{eventually, in_another_task};
 
 /// Turns that many tasks want.
 #[pin_data]
@@ -64,12 +61,11 @@ impl Shared {
 fn turns_elsewhere(shared: &Arc<Shared>, turns: u32, with: fn(&Shared)) -> Result {
     let shared = shared.clone();
 
-    workqueue::system_unbound().try_spawn(GFP_KERNEL, move || {
+    in_another_task(move || {
         for _ in 0..turns {
             shared.turn(with);
         }
-    })?;
-    Ok(())
+    })
 }
 
 #[kunit_tests(edu_odp_turns)]
