@@ -1,16 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# rdma_rxe.ko comes and goes many times, in use between, alone and beside rust_umem_odp.ko.
+# rdma_rxe.ko comes and goes many times amid traffic, alone and beside rust_umem_odp.ko.
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
 # shellcheck source=lib/rxe.sh
 . "$ODP_HERE/lib/rxe.sh"
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
+# shellcheck source=lib/traffic.sh
+. "$ODP_HERE/lib/traffic.sh"
 
-ROUNDS=$(odp_rounds 20 200)
+rounds=$(odp_rounds 20 200)
+VERIFIED=416	# pages that one round of mr_steps does
 WARM=4		# of them before the baseline, one of each kind
-SLACK=50	# objects; a leak is some for each round
+SLACK=$((50 + rounds / 4))	# objects; a leak is some for each round
 
 use() {
 	odp_steps_start
@@ -23,42 +26,60 @@ use() {
 removed_while_in_use() {
 	local status=0
 
-	"$ODP_BIN/traffic" >"$odp_tmp/traffic" 2>&1 &
-	traffic=$!
-	odp_wait 30 grep -q running "$odp_tmp/traffic"
+	traffic_start
 	odp_steps_start
 	odp_step "map 200" reg "write 1" || return
-	timeout 30 rmmod rdma_rxe || return
+	timeout $((30 * ODP_SLOW)) rmmod rdma_rxe || return
 	rxe_now=none
 	if odp_step "map 16" reg; then
 		echo "a region can be made on a device that is gone"
 		status=1
 	fi
 	odp_steps_stop || status=$?
-	kill -KILL "$traffic" 2>/dev/null || true
-	wait "$traffic" || true
-	return "$status"
+	traffic_cut && return "$status"
+}
+
+# What the module works with stays for as long as it is there.
+others_stay() {
+	local module
+
+	for module in ib_core ib_uverbs udp_tunnel; do
+		! rmmod "$module" 2>/dev/null || {
+			echo "$module was removed while it was in use"
+			return 1
+		}
+	done
+}
+
+# Of every two rounds one takes the link away first, and one the module with its link.
+take_away() {
+	if (($1 / 2 % 2 == 0)); then
+		rxe_remove
+	else
+		timeout $((30 * ODP_SLOW)) rmmod rdma_rxe && rxe_now=none
+	fi
 }
 
 # Every other round has the livepatch beside it, which comes first or last.
 round() {
-	rxe_remove || return
 	(($1 % 4 != 1)) || odp_load || return
 	insmod "$RXE_MODULE" && rxe_link || return
 	(($1 % 4 != 3)) || odp_load || return
-	use && odp_unload
+	use && traffic_start && others_stay && sleep 0.2 && traffic_lives &&
+		take_away "$1" && traffic_cut && odp_unload
 }
 
 rounds() {
 	local number
 
+	rxe_remove || return
 	for ((number = 0; number < $1; number++)); do
 		round "$number" || {
 			echo "round $number failed"
 			return 1
 		}
 	done
-	echo "$1 times loaded, used and removed"
+	echo "$1 times loaded, used and removed amid traffic"
 }
 
 odp_init
@@ -68,9 +89,10 @@ rxe_use rust
 odp_ok "removed while regions are in use" removed_while_in_use
 # What is made at the first use is there before the baseline
 odp_run rounds "$WARM"
-ROUNDS=$((ROUNDS - WARM))
 slab_save
-odp_ok "loaded, used and removed $ROUNDS times more" rounds "$ROUNDS"
+odp_ok "loaded, used and removed $((rounds - WARM)) times more" rounds $((rounds - WARM))
 odp_ok "slab objects are back" slab_is_back "$SLACK"
-
+odp_figure "rounds" "$rounds"
+odp_figure "pages verified" $((rounds * VERIFIED))
+odp_figure "wrong" "$traffic_wrong"
 odp_finish
