@@ -6,6 +6,8 @@
 #
 #   rxe_use rust|stock            the device is served by this module from now on
 #   rxe_mtu BYTES                 its active MTU: 256, 512, 1024, 2048 or 4096
+#   rxe_goes_in_use               whether its module can be removed while it is in use
+#   rxe_ok_in_use DESCRIPTION COMMAND…   odp_ok, where it can
 #
 # The device must be of rxe, and nobody may use it while its module changes. At the
 # end, module and MTU are again what they were. rust_umem_odp.ko is off meanwhile:
@@ -44,6 +46,19 @@ rxe_use() {
 	esac
 	rxe_now=$1
 	rxe_link
+}
+
+# With lockdep, each socket of a queue pair holds the module, which has its locks' classes.
+rxe_goes_in_use() {
+	[[ ! -e /proc/lockdep ]]
+}
+
+rxe_ok_in_use() {
+	if rxe_goes_in_use; then
+		odp_ok "$@"
+	else
+		ktap_test_skip "$1: with lockdep, sockets hold the module"
+	fi
 }
 
 rxe_start() {
