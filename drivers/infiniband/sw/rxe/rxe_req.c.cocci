@@ -29,3 +29,31 @@
 +	(WR_READ_OR_WRITE_MASK | WR_FLUSH_MASK | WR_ATOMIC_WRITE_MASK)
  	...+>
  }
+
+// Who waits for packets to go looks once more when he has said so: the last may have
+// gone before, and would have told nobody.
+@packets_in_flight@
+@@
+ rxe_requester(...)
+ {
+ 	<+...
+ 	if (unlikely(atomic_read(&qp->skb_out) > RXE_INFLIGHT_SKBS_PER_QP_HIGH)) {
+-		qp->need_req_skb = 1;
+-		goto exit;
++		WRITE_ONCE(qp->need_req_skb, 1);
++		smp_mb();
++		if (atomic_read(&qp->skb_out) > RXE_INFLIGHT_SKBS_PER_QP_HIGH)
++			goto exit;
+ 	}
+ 	...+>
+ }
+
+@packet_sent@
+@@
+ update_state(...)
+ {
+ 	<+...
+-	qp->need_req_skb = 0;
++	WRITE_ONCE(qp->need_req_skb, 0);
+ 	...+>
+ }
