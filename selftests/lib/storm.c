@@ -102,6 +102,7 @@ void actors_run(struct area *a, const struct actor *const actors[], size_t count
 		for (size_t n = 0; n < SHARED_THREADS; n++)
 			threads[n].which[threads[n].count++] = i;
 	}
+	/* All maps before the first thread: its move_in leaves holes for a moment */
 	for (size_t n = 0; n < made; n++) {
 		struct actor_thread *t = &threads[n].t;
 
@@ -112,9 +113,10 @@ void actors_run(struct area *a, const struct actor *const actors[], size_t count
 		t->fresh = odp_map(ACTOR_PART * ODP_PAGE);
 		t->parked = odp_map(ACTOR_PART * ODP_PAGE);
 		t->kept = odp_map(ACTOR_PART * ODP_PAGE);
+	}
+	for (size_t n = 0; n < made; n++)
 		if (threads[n].count && pthread_create(&ids[n], NULL, act, &threads[n]))
 			odp_die(0, "pthread_create");
-	}
 	for (size_t n = 0; n < made; n++)
 		if (threads[n].count)
 			pthread_join(ids[n], NULL);
