@@ -17,22 +17,30 @@ kernel_report_pattern+='|DMA-API: .*disabl|page dumped because'
 # with many others, also in the C that is instrumented as it shares data with ours.
 kernel_race_pattern='\[(rust_umem_odp|rdma_rxe|edu_odp|umem_odp_abi|umem_odp_dma)\]'
 
-# kernel_log LOG: without the reports of data races that have none of ours in a stack,
-# but for what another processor reported meanwhile.
+# And these are meant, though the kernel does not say so to KCSAN: who searches an xarray
+# under RCU looks at marks that are being set; who waits for an invalidation to end looks
+# at its number while another begins.
+kernel_race_meant='xa_set_mark / xas_find_marked'
+kernel_race_meant+='|__mmu_notifier_invalidate_range_start / mmu_interval_read_begin'
+
+# kernel_log LOG: without the reports of data races that have none of ours in a stack, or
+# are meant, but for what another processor reported meanwhile.
 kernel_log() {
-	tr -d '\r' <"$1" | awk -v ours="$kernel_race_pattern" -v report="$kernel_report_pattern" '
+	tr -d '\r' <"$1" | awk -v ours="$kernel_race_pattern" -v meant="$kernel_race_meant" \
+		-v report="$kernel_report_pattern" '
 		function end_race(  i) {
 			for (i = 1; i <= held; i++)
-				if (is_ours || (lines[i] ~ report && lines[i] !~ /BUG: KCSAN: /))
+				if ((is_ours && !is_meant) || (lines[i] ~ report && lines[i] !~ /BUG: KCSAN: /))
 					print lines[i]
-			in_race = held = is_ours = 0
+			in_race = held = is_ours = is_meant = 0
 		}
 		/BUG: KCSAN: / { end_race(); in_race = 1 }
 		!in_race { print; next }
 		{ lines[++held] = $0 }
 		$0 ~ ours { is_ours = 1 }
+		/BUG: KCSAN: / && $0 ~ meant { is_meant = 1 }
 		/={60}/ { end_race() }
-		END { is_ours = 1; end_race() }'
+		END { is_ours = 1; is_meant = 0; end_race() }'
 }
 
 # report_kernel LOG: prints the part of LOG from its first report on, to standard
