@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/pair.h"
@@ -48,23 +47,10 @@ static void remap(struct region *r)
 	madvise(r->addr, PAIR_REGION, r->place.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
-/* Copy-on-write: a fork takes the right to write away, the child's end returns it. */
-static void share_with_child(void)
-{
-	pid_t pid = fork();
-
-	if (pid < 0)
-		odp_die(errno, "fork");
-	if (!pid)
-		_exit(0);
-	if (waitpid(pid, NULL, 0) != pid)
-		odp_die(errno, "waitpid");
-}
-
 static void keep(struct region *r, size_t offset, size_t len, unsigned long how)
 {
 	if (how == 0)
-		share_with_child();
+		odp_share_with_child();
 	else if (how == 1 && r->place.huge)
 		madvise(r->addr, PAIR_REGION, MADV_COLLAPSE);
 	else if (madvise(r->addr + offset, len, MADV_PAGEOUT))

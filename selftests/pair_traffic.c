@@ -16,7 +16,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,17 +70,9 @@ static bool move(enum ibv_wr_opcode op, size_t first)
 /* The pages of the region have to be found again: a fork makes them read-only. */
 static void disturb(unsigned long round)
 {
-	pid_t pid;
-
 	if (round % 8)
 		return;
-	pid = fork();
-	if (pid < 0)
-		odp_die(errno, "fork");
-	if (!pid)
-		_exit(0);
-	if (waitpid(pid, NULL, 0) != pid)
-		odp_die(errno, "waitpid");
+	odp_share_with_child();
 	madvise(mr->addr, LEN, MADV_PAGEOUT);
 }
 

@@ -229,8 +229,6 @@ static const char *not_ready(struct test *t)
 static void invalidate(unsigned char *page)
 {
 	const int prot = PROT_READ | PROT_WRITE;
-	int status;
-	pid_t pid;
 
 	switch (storm.how) {
 	case 'p':
@@ -239,11 +237,7 @@ static void invalidate(unsigned char *page)
 			odp_die(errno, "mprotect");
 		break;
 	case 'f':
-		pid = fork();
-		if (!pid)
-			_exit(0);
-		if (pid < 0 || waitpid(pid, &status, 0) != pid)
-			odp_die(errno, "fork");
+		odp_share_with_child();
 		break;
 	default:
 		if (madvise(page, 2 * ODP_PAGE, MADV_DONTNEED))

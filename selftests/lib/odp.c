@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "odp.h"
@@ -409,4 +410,16 @@ bool odp_stamped(const void *addr, size_t len, uint64_t page, uint64_t stamp)
 		if (p[i] != word(page, stamp, i))
 			return false;
 	return true;
+}
+
+void odp_share_with_child(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		odp_die(errno, "fork");
+	if (!pid)
+		_exit(0);
+	if (waitpid(pid, NULL, 0) != pid)
+		odp_die(errno, "waitpid");
 }

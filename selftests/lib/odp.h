@@ -72,6 +72,9 @@ int odp_rereg_mr(struct odp *o, const struct ib_uverbs_rereg_mr *rereg);
 /* Anonymous memory without huge pages. */
 void *odp_map(size_t len);
 
+/* Copy-on-write: a fork takes the right to write away, the child's end returns it. */
+void odp_share_with_child(void);
+
 /* One side of a transfer: an address and the key that goes with it. */
 struct odp_side {
 	uint64_t addr;
