@@ -41,7 +41,7 @@ kernel_log() {
 		{ lines[++held] = $0 }
 		$0 ~ ours { is_ours = 1 }
 		/BUG: KCSAN: / && $0 ~ meant { is_meant = 1 }
-		/={60}/ { end_race() }
+		/==================/ { end_race() }
 		END { is_ours = 1; is_meant = 0; end_race() }'
 }
 
