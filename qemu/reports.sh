@@ -18,10 +18,12 @@ kernel_report_pattern+='|DMA-API: .*disabl|page dumped because'
 kernel_race_pattern='\[(rust_umem_odp|rdma_rxe|edu_odp|umem_odp_abi|umem_odp_dma)\]'
 
 # And these are meant, though the kernel does not say so to KCSAN: who searches an xarray
-# under RCU looks at marks that are being set; who waits for an invalidation to end looks
-# at its number while another begins. What C's functions race with in tests that show
-# their defects (HMM walks into a table that is in use) is C's.
-kernel_race_meant='xa_set_mark / xas_find_marked'
+# under RCU looks at marks that are being set, or at a slot as xas_delete_node() empties
+# it; who waits for an invalidation to end looks at its number while it ends, or another
+# begins. What C's functions race with in tests that show their defects (HMM walks into
+# a table that is in use) is C's.
+kernel_race_meant='xa_set_mark / xas_find_marked|xas_load / xas_store'
+kernel_race_meant+='|mmu_interval_read_begin / mn_itree_inv_end'
 kernel_race_meant+='|__mmu_notifier_invalidate_range_start / mmu_interval_read_begin'
 kernel_race_meant+='|ib_umem_odp_[a-z_]+ \[ib_core\]'
 
@@ -36,11 +38,10 @@ kernel_log() {
 					print lines[i]
 			in_race = held = is_ours = is_meant = 0
 		}
-		/BUG: KCSAN: / { end_race(); in_race = 1 }
+		/BUG: KCSAN: / { end_race(); in_race = 1; is_meant = $0 ~ meant }
 		!in_race { print; next }
 		{ lines[++held] = $0 }
 		$0 ~ ours { is_ours = 1 }
-		/BUG: KCSAN: / && $0 ~ meant { is_meant = 1 }
 		/==================/ { end_race() }
 		END { is_ours = 1; is_meant = 0; end_race() }'
 }

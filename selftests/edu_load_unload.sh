@@ -75,15 +75,8 @@ round() {
 }
 
 all_rounds() {
-	local number
-
-	for ((number = 0; number < $1; number++)); do
-		round "$number" || {
-			echo "round $number failed"
-			return 1
-		}
-	done
-	echo "$1 times loaded, used and removed; $refused times refused; $copies COPYs right"
+	odp_repeat "$1" round &&
+		echo "$1 times loaded, used and removed; $refused times refused; $copies COPYs right"
 }
 
 edu_init iommu direct

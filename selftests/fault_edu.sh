@@ -33,25 +33,6 @@ sweep_rounds() {
 	done
 }
 
-# steps STEP: STEP N until no fault is left to inject.
-steps() {
-	local n before=$fault_injected
-
-	fault_sweeps=$((fault_sweeps + 1))
-	for ((n = 1; n < MOST; n++)); do
-		"$1" "$n" || {
-			echo "n=$n: wrong, error $fault_error"
-			fault_wrong=$((fault_wrong + 1))
-			return 1
-		}
-		[[ $fault_injects == yes ]] || {
-			echo "$((fault_injected - before)) faults"
-			return 0
-		}
-	done
-	return 1
-}
-
 # Where the kernel says something else than ENOMEM: EINVAL without a folder for the
 # module's drivers, EBUSY for the device's registers. Of /proc/irq, it does not remember
 # what it could not make, and warns when that is to go.
@@ -114,11 +95,11 @@ done
 odp_ok "nothing is charged any more" fault_nothing_left
 odp_ok "IOVA and IOMMU page tables are back" edu_usage_is_back
 odp_ok "slab objects are back" edu_slab_is_back "$SLACK"
-odp_ok "the device is unbound" steps unbind
+odp_ok "the device is unbound" fault_steps "$MOST" 1 unbind
 spare_irq
-odp_ok "the device is bound" steps bind
+odp_ok "the device is bound" fault_steps "$MOST" 1 bind
 fault_only_within do_init_module
-odp_ok "the module is loaded" steps load
+odp_ok "the module is loaded" fault_steps "$MOST" 1 load
 fault_everywhere
 odp_ok "DMA moves right bytes after that" works
 fault_figures

@@ -19,27 +19,9 @@ SLACK=40	# objects; a leak is one for each fault of a sweep, or of a part of it
 stride=47	# of the long sweeps, over C code for the most part
 [[ ${ODP_SOAK:-0} != 1 ]] || stride=1
 
-# sweep FIRST STRIDE STEP: STEP N, which does a call under fail-nth and what belongs to
-# it, until it was not hit.
 sweep() {
-	local n steps=0 before=$fault_injected
-
 	errors=()
-	fault_sweeps=$((fault_sweeps + 1))
-	for ((n = $1; n < MOST; n += $2)); do
-		steps=$((steps + 1))
-		"$3" "$n" || {
-			echo "n=$n: wrong"
-			fault_wrong=$((fault_wrong + 1))
-			return 1
-		}
-		[[ $fault_injects == yes ]] || {
-			echo "$steps steps, $((fault_injected - before)) faults, ${#errors[@]} errors"
-			return 0
-		}
-	done
-	echo "no end after $MOST steps"
-	return 1
+	fault_steps "$MOST" "$@" && echo "${#errors[@]} errors"
 }
 
 # The error is a sane one, and only under a fault.
@@ -150,22 +132,22 @@ odp_plan 10
 rxe_use stock
 odp_run serves
 only_init
-odp_ok "rust_umem_odp.ko: load" sweep 1 1 load_umem_odp
+odp_ok "rust_umem_odp.ko: load" sweep 1 load_umem_odp
 fault_everywhere
 odp_ok "rust_umem_odp.ko: it serves after that" serves
-odp_ok "rust_umem_odp.ko: disable" sweep 1 1 disable_umem_odp
+odp_ok "rust_umem_odp.ko: disable" sweep 1 disable_umem_odp
 rxe_use rust
 odp_run rxe_works
 slab_save
 rxe_remove
 only_init
-odp_ok "rdma_rxe.ko: load" sweep 1 1 load_rxe
+odp_ok "rdma_rxe.ko: load" sweep 1 load_rxe
 fault_everywhere
 insmod "$RXE_MODULE"
-odp_ok "rdma_rxe.ko: a link is made" sweep 1 "$stride" add_link
+odp_ok "rdma_rxe.ko: a link is made" sweep "$stride" add_link
 odp_ok "rdma_rxe.ko: it works after that" rxe_works
-odp_ok "rdma_rxe.ko: a link is taken away" sweep 1 1 delete_link
-odp_ok "rdma_rxe.ko: unload with a link" sweep 1 1 unload_rxe
+odp_ok "rdma_rxe.ko: a link is taken away" sweep 1 delete_link
+odp_ok "rdma_rxe.ko: unload with a link" sweep 1 unload_rxe
 odp_ok "rdma_rxe.ko: it works after that, too" rxe_works
 rxe_now=rust
 odp_ok "slab objects are back" slab_is_back "$SLACK"

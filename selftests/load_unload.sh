@@ -34,15 +34,7 @@ round() {
 }
 
 toggle() {
-	local number
-
-	for ((number = 1; number <= rounds; number++)); do
-		round || {
-			echo "round $number failed"
-			return 1
-		}
-	done
-	echo "$rounds times loaded, serving and removed"
+	odp_repeat "$rounds" round && echo "$rounds times loaded, serving and removed"
 }
 
 odp_init

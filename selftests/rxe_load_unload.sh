@@ -70,16 +70,8 @@ round() {
 }
 
 rounds() {
-	local number
-
-	rxe_remove || return
-	for ((number = 0; number < $1; number++)); do
-		round "$number" || {
-			echo "round $number failed"
-			return 1
-		}
-	done
-	echo "$1 times loaded, used and removed amid traffic"
+	rxe_remove && odp_repeat "$1" round &&
+		echo "$1 times loaded, used and removed amid traffic"
 }
 
 odp_init

@@ -65,14 +65,9 @@ going_round() {
 
 # repeat ROUND: as often as is wanted.
 repeat() {
-	local number start=$EPOCHREALTIME
+	local start=$EPOCHREALTIME
 
-	for ((number = 1; number <= rounds; number++)); do
-		"$1" || {
-			echo "round $number failed"
-			return 1
-		}
-	done
+	odp_repeat "$rounds" "$1" || return
 	echo "$rounds rounds in $(((${EPOCHREALTIME/./} - ${start/./}) / 1000)) ms"
 }
 

@@ -12,8 +12,10 @@
 #   fault_not_within SYMBOL|[MODULE]           and where this is not
 #   fault_everywhere              both undone
 #   fault_call_nth N CALL…        fault_call; sets $fault_error and $fault_injects
+#   fault_steps MOST STRIDE STEP  STEP N, which does a call under fail-nth and what belongs
+#                                 to it, for each STRIDE-th N until it was not hit
 #
-# In place of odp_log_bad: stack dumps of an allocator that found no memory, which is
+# In place of odp_log_without_expected: stack dumps of an allocator that found no memory, which is
 # what was asked for, are left out; a warning, or a stack dump, of anybody else is not.
 
 FAULT_DIRS=(/sys/kernel/debug/failslab /sys/kernel/debug/fail_page_alloc)
@@ -185,12 +187,28 @@ fault_call_nth() {
 	[[ $fault_injects == no ]] || fault_injected=$((fault_injected + 1))
 }
 
-odp_log_bad() {
-	dmesg | awk -v mark="$odp_log_mark" '
-		index($0, mark) { n = 0; skip = 0; next }
-		/vmalloc error: |page allocation failure: / { skip = 1 }
-		!skip { line[n++] = $0 }
-		/<\/TASK>/ { skip = 0 }
-		END { for (i = 0; i < n; i++) print line[i] }' |
-		grep -E "$ODP_LOG_BAD" || true
+fault_steps() {
+	local n steps=0 before=$fault_injected
+
+	fault_sweeps=$((fault_sweeps + 1))
+	for ((n = 1; n < $1; n += $2)); do
+		steps=$((steps + 1))
+		"$3" "$n" || {
+			echo "n=$n: wrong, error $fault_error"
+			fault_wrong=$((fault_wrong + 1))
+			return 1
+		}
+		[[ $fault_injects == yes ]] || {
+			echo "$steps steps, $((fault_injected - before)) faults"
+			return 0
+		}
+	done
+	echo "no end after $steps steps"
+	return 1
+}
+
+odp_log_without_expected() {
+	awk '/vmalloc error: |page allocation failure: / { skip = 1 }
+		!skip
+		/<\/TASK>/ { skip = 0 }'
 }

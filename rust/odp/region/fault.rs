@@ -330,12 +330,7 @@ impl<P: Pages> Region<P> {
             let block = self.shared.range.block(at, WINDOW).ok_or(EFAULT)?;
             let part = block.clip(at, all.end()).ok_or(EFAULT)?;
 
-            charge::with(&mm, || self.prefetch_part(&mm, &part, access)).map_err(|error| {
-                match error {
-                    EINTR => ERESTARTNOINTR,
-                    other => other,
-                }
-            })?;
+            charge::with(&mm, || self.prefetch_part(&mm, &part, access))?;
             at = part.end();
             let_others_run();
         }
@@ -343,7 +338,14 @@ impl<P: Pages> Region<P> {
     }
 
     fn prefetch_part(&self, mm: &MmWithUser, part: &PageRange, access: Access) -> Result {
-        let window = self.shared.window(part, mm)?;
+        let restart = |error| {
+            if error == EINTR {
+                ERESTARTNOINTR
+            } else {
+                error
+            }
+        };
+        let window = self.shared.window(part, mm).map_err(restart)?;
         let mut walk = Walk {
             mm,
             buffer: PfnBuffer::new(),
