@@ -8,7 +8,7 @@
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
-rounds=$(odp_rounds 20 200)
+rounds=$(odp_rounds 30 200)
 SLACK=$((20 + rounds / 4))	# objects; a leak is one for each round
 DRIVER=/sys/bus/pci/drivers/$EDU_NAME
 refused=0 copies=0 wrong=0

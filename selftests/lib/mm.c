@@ -252,8 +252,11 @@ static void offline(struct mm *m, size_t page)
 	if (m->effect >= 32)	/* they do not come back */
 		return;
 	/* It fails for a page that is in use just now, or of zeros that many share */
-	if (!madvise(m->addr + page * ODP_PAGE, ODP_PAGE, MADV_SOFT_OFFLINE))
-		m->effect++;
+	for (; page < m->pages; page++)
+		if (!madvise(m->addr + page * ODP_PAGE, ODP_PAGE, MADV_SOFT_OFFLINE)) {
+			m->effect++;
+			return;
+		}
 }
 
 static void move(struct mm *m, size_t page)

@@ -23,7 +23,7 @@ struct kind {
 	void *(*map)(struct mm *m);
 	/* By a thread, over and over: what leaves the data alone */
 	void (*disturb)(struct mm *m);
-	/* In the traffic, once in so many steps: what may change it */
+	/* In the traffic, at one step in so many: what may change it */
 	void (*change)(struct mm *m, size_t page);
 	unsigned long rarely;
 	/* After the last check: how many pages are wrong elsewhere */

@@ -79,7 +79,7 @@ static void step(struct mm *m)
 	size_t page = m->steps / 64 % 8 * part + odp_random(m->rnd, part);
 
 	m->steps++;
-	if (m->kind->change && odp_random(m->rnd, m->kind->rarely) == 0) {
+	if (m->kind->change && m->steps % m->kind->rarely == 0) {
 		m->kind->change(m, page);
 		return;
 	}
