@@ -20,38 +20,47 @@ kernel_race_pattern='\[(rust_umem_odp|rdma_rxe|edu_odp|umem_odp_abi|umem_odp_dma
 # And these are meant, though the kernel does not say so to KCSAN: who searches an xarray
 # under RCU looks at marks that are being set, or at a slot as xas_delete_node() empties
 # it; who waits for an invalidation to end looks at its number while it ends, or another
-# begins. What C's functions race with in tests that show their defects (HMM walks into
-# a table that is in use) is C's.
+# begins.
 kernel_race_meant='xa_set_mark / xas_find_marked|xas_load / xas_store'
 kernel_race_meant+='|mmu_interval_read_begin / mn_itree_inv_end'
 kernel_race_meant+='|__mmu_notifier_invalidate_range_start / mmu_interval_read_begin'
-kernel_race_meant+='|ib_umem_odp_[a-z_]+ \[ib_core\]'
 
-# kernel_log LOG: without the reports of data races that have none of ours in a stack, or
-# are meant, but for what another processor reported meanwhile.
+# Of C's own ODP, which tests show the defects of (HMM walks into a table that is in use),
+# if there is none of Rust in a stack.
+kernel_race_of_c='ib_umem_odp_[a-z_]+\+.* \[ib_core\]'
+
+# kernel_log LOG: without the reports of data races that have none of ours in a stack, are
+# meant or are C's, but for what another processor reported meanwhile.
 kernel_log() {
-	tr -d '\r' <"$1" | awk -v ours="$kernel_race_pattern" -v meant="$kernel_race_meant" \
-		-v report="$kernel_report_pattern" '
-		function end_race(  i) {
+	tr -d '\r' <"$1" | ours=$kernel_race_pattern meant=$kernel_race_meant \
+		c=$kernel_race_of_c report=$kernel_report_pattern awk '
+		BEGIN {	# -v would take the backslashes away
+			ours = ENVIRON["ours"]; meant = ENVIRON["meant"]
+			c = ENVIRON["c"]; report = ENVIRON["report"]
+		}
+		function end_race(  i, counts) {
+			counts = is_ours && !is_meant && (!is_c || is_rust)
 			for (i = 1; i <= held; i++)
-				if ((is_ours && !is_meant) || (lines[i] ~ report && lines[i] !~ /BUG: KCSAN: /))
+				if (counts || (lines[i] ~ report && lines[i] !~ /BUG: KCSAN: /))
 					print lines[i]
-			in_race = held = is_ours = is_meant = 0
+			in_race = held = is_ours = is_meant = is_c = is_rust = 0
 		}
 		/BUG: KCSAN: / { end_race(); in_race = 1; is_meant = $0 ~ meant }
 		!in_race { print; next }
 		{ lines[++held] = $0 }
 		$0 ~ ours { is_ours = 1 }
+		$0 ~ c { is_c = 1 }
+		/ _R[NI]/ { is_rust = 1 }
 		/==================/ { end_race() }
-		END { is_ours = 1; is_meant = 0; end_race() }'
+		END { is_ours = is_rust = 1; is_meant = 0; end_race() }'
 }
 
 # report_kernel LOG: prints the part of LOG from its first report on, to standard
 # error; fails if there is none.
 report_kernel() {
 	local report
-	report=$(kernel_log "$1" | awk -v pattern="$kernel_report_pattern" '
-		!found && /^\[[ 0-9.]+\]/ && $0 ~ pattern { found = 1; for (i = NR - 3; i < NR; i++) if (i in last) print last[i] }
+	report=$(kernel_log "$1" | pattern=$kernel_report_pattern awk '
+		!found && /^\[[ 0-9.]+\]/ && $0 ~ ENVIRON["pattern"] { found = 1; for (i = NR - 3; i < NR; i++) if (i in last) print last[i] }
 		found && ++lines <= 120
 		{ last[NR] = $0; delete last[NR - 3] }')
 	[ -n "$report" ] || return 1
