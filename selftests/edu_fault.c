@@ -10,21 +10,16 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/edu.h"
+#include "lib/uffd.h"
 
 #define PAGES	4UL
 #define LEN	(PAGES * ODP_PAGE)
@@ -36,42 +31,25 @@ static unsigned char *own, *absent;	/* the latter is userfaultfd's */
 static uint32_t own_handle, absent_handle;
 static atomic_bool over;
 
-static void watch(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)absent, LEN },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	uffd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) ||
-	    ioctl(uffd, UFFDIO_REGISTER, &reg))
-		odp_die(errno, "userfaultfd");
-}
-
 /* The page that is asked for next. */
 static size_t asked(void)
 {
-	struct uffd_msg msg;
+	unsigned char *page = uffd_asked(uffd, -1);
 
-	if (read(uffd, &msg, sizeof(msg)) != sizeof(msg) ||
-	    msg.event != UFFD_EVENT_PAGEFAULT)
-		odp_die(errno, "no page fault from userfaultfd");
-	return (msg.arg.pagefault.address - (uintptr_t)absent) / ODP_PAGE;
+	if (!page)
+		odp_die(0, "no page fault from userfaultfd");
+	return (page - absent) / ODP_PAGE;
 }
 
 static void serve(size_t page)
 {
 	static unsigned char data[ODP_PAGE] __attribute__((aligned(4096)));
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)absent + page * ODP_PAGE,
-		.src = (uintptr_t)data, .len = ODP_PAGE,
-	};
+	int err;
 
 	odp_stamp(data, ODP_PAGE, page, 1);
-	if (ioctl(uffd, UFFDIO_COPY, &copy) && errno != EEXIST)
-		odp_die(errno, "UFFDIO_COPY");
+	err = uffd_serve(uffd, absent + page * ODP_PAGE, data);
+	if (err)
+		odp_die(err, "UFFDIO_COPY");
 }
 
 static void *serve_all(void *arg)
@@ -229,7 +207,8 @@ int main(int argc, char **argv)
 	own_handle = edu_register(fd, own, LEN);
 	absent = odp_map(LEN);
 	absent_handle = edu_register(fd, absent, LEN);
-	watch();
+	uffd = uffd_open();
+	uffd_watch(uffd, absent, LEN);
 	if (!strcmp(what, "served"))
 		return served();
 	if (!strcmp(what, "unserved"))

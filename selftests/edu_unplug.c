@@ -9,16 +9,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/edu.h"
+#include "lib/uffd.h"
 
 #define THREADS		4
 #define PAGES		8UL	/* of a thread: half of them are copied to the others */
@@ -108,16 +106,9 @@ static void *leave(void *arg)
 /* A page that nobody serves before the device has gone. */
 static int wait_for_page(struct worker *w)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)w->addr, LEN },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	int uffd = uffd_open();
 
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) ||
-	    ioctl(uffd, UFFDIO_REGISTER, &reg))
-		odp_die(errno, "userfaultfd");
+	uffd_watch(uffd, w->addr, LEN);
 	return uffd;
 }
 

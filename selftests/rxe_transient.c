@@ -14,17 +14,13 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,6 +29,7 @@
 #include "lib/cases.h"
 #include "lib/odp.h"
 #include "lib/qp.h"
+#include "lib/uffd.h"
 
 #define PAGES	8
 #define LEN	(PAGES * ODP_PAGE)
@@ -311,51 +308,27 @@ struct late {
 /* Serves a page: ours have the delay behind them, or none. */
 static void serve(struct late *l, size_t page)
 {
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)l->addr + page * ODP_PAGE,
-		.src = (uintptr_t)l->image + page * ODP_PAGE,
-		.len = ODP_PAGE,
-	};
-	struct uffdio_range range = { copy.dst, ODP_PAGE };
-
-	/* Who faulted again meanwhile is not woken by a copy that is too late */
-	if (ioctl(l->fd, UFFDIO_COPY, &copy) && errno == EEXIST)
-		ioctl(l->fd, UFFDIO_WAKE, &range);
+	uffd_serve(l->fd, l->addr + page * ODP_PAGE, l->image + page * ODP_PAGE);
 }
 
 static void *serve_late(void *arg)
 {
 	struct late *l = arg;
-	struct uffd_msg msg;
+	unsigned char *page;
 
-	while (read(l->fd, &msg, sizeof(msg)) == sizeof(msg)) {
-		if (msg.event != UFFD_EVENT_PAGEFAULT)
-			continue;
+	while ((page = uffd_asked(l->fd, -1))) {
 		usleep(LATE_S * 1e6);
-		serve(l, (msg.arg.pagefault.address - (uintptr_t)l->addr) /
-			 ODP_PAGE);
+		serve(l, (page - l->addr) / ODP_PAGE);
 	}
 	return NULL;
 }
 
 static void open_late(struct late *l, unsigned char *addr)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)addr, LEN },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
 	l->addr = addr;
 	l->image = odp_map(LEN);
-	l->fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (l->fd < 0) {
-		fprintf(stderr, "no userfaultfd: %s\n", strerror(errno));
-		exit(ODP_SKIP);
-	}
-	if (ioctl(l->fd, UFFDIO_API, &api) ||
-	    ioctl(l->fd, UFFDIO_REGISTER, &reg))
-		odp_die(errno, "userfaultfd");
+	l->fd = uffd_open();
+	uffd_watch(l->fd, addr, LEN);
 }
 
 static void late_case(enum operation kind, bool chunk)

@@ -33,6 +33,7 @@
 #include "lib/odp.h"
 #include "lib/patience.h"
 #include "lib/qp.h"
+#include "lib/uffd.h"
 
 #define WAITS_S		2	/* after that it is taken to wait */
 #define TOLD_S		75	/* the kernel tells once a minute */
@@ -198,7 +199,7 @@ static void open_test(struct test *t)
 {
 	odp_open(&t->device);
 	qp_open(&t->other, &t->device, (struct qp_options){ .type = IBV_QPT_RC, .sges = 1 });
-	t->held.fd = held_userfaultfd();
+	t->held.fd = uffd_open();
 	held_open(&t->held, &t->device);
 	t->mr = odp_reg(&t->other, odp_map(HELD_LEN), HELD_LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
 	t->pinned = odp_reg(&t->other, odp_map(HELD_LEN), HELD_LEN, ODP_RW);
@@ -296,10 +297,10 @@ static pid_t start_held(enum order order, const char *group, int *keep)
 				odp_die(errno, "%s", group);
 		}
 		if (order == FD_FIRST)
-			h.fd = held_userfaultfd();
+			h.fd = uffd_open();
 		odp_open(&device);
 		if (order == DEVICE_FIRST)
-			h.fd = held_userfaultfd();
+			h.fd = uffd_open();
 		held_open(&h, &device);
 		held_write(&h);
 		if (write(ready[1], &h.fd, sizeof(h.fd)) != sizeof(h.fd))
@@ -454,7 +455,7 @@ static void held_until_told(const char *how)
 			odp_die(0, "the process does not go");
 	} else {
 		odp_open(&device);
-		h.fd = held_userfaultfd();
+		h.fd = uffd_open();
 		held_open(&h, &device);
 		if (!strcmp(how, "write")) {
 			held_write(&h);

@@ -9,18 +9,14 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/odp.h"
+#include "lib/uffd.h"
 
 #define WAIT_MS	30000	/* for the fault to come */
 
@@ -35,16 +31,8 @@ static int result;
 
 static void leave_page_to_us(void)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = {
-		.range = { (uintptr_t)page, ODP_PAGE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	uffd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-	if (uffd < 0 || ioctl(uffd, UFFDIO_API, &api) ||
-	    ioctl(uffd, UFFDIO_REGISTER, &reg))
-		odp_die(errno, "userfaultfd");
+	uffd = uffd_open();
+	uffd_watch(uffd, page, ODP_PAGE);
 }
 
 /* Waits for as long as it takes, asleep: who runs is in nobody's way then. */
@@ -79,9 +67,6 @@ static void *access_page(void *arg)
 
 static const char *fault(bool worker)
 {
-	struct pollfd fds = { .fd = uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
 	by_worker = worker;
 	stamp++;
 	if (madvise(page, ODP_PAGE, MADV_DONTNEED))
@@ -89,24 +74,20 @@ static const char *fault(bool worker)
 	odp_stamp(bounce, ODP_PAGE, 1, stamp);
 	if (pthread_create(&thread, NULL, access_page, NULL))
 		odp_die(0, "pthread_create");
-	if (poll(&fds, 1, WAIT_MS) != 1 || read(uffd, &msg, sizeof(msg)) != sizeof(msg) ||
-	    msg.event != UFFD_EVENT_PAGEFAULT)
-		return "no page fault has come";
-	return "ok";
+	return uffd_asked(uffd, WAIT_MS) ? "ok" : "no page fault has come";
 }
 
 /* What was served, and written over it if it was a WRITE, is what both see. */
 static const char *serve(void)
 {
 	static unsigned char served[ODP_PAGE] __attribute__((aligned(4096)));
-	struct uffdio_copy copy = {
-		.dst = (uintptr_t)page, .src = (uintptr_t)served, .len = ODP_PAGE,
-	};
 	const uint64_t number = by_worker ? 1 : 2;
+	int err;
 
 	odp_stamp(served, ODP_PAGE, 2, stamp);
-	if (ioctl(uffd, UFFDIO_COPY, &copy))
-		odp_die(errno, "UFFDIO_COPY");
+	err = uffd_serve(uffd, page, served);
+	if (err)
+		odp_die(err, "UFFDIO_COPY");
 	pthread_join(thread, NULL);
 	if (result) {
 		printf("the access failed, with %d\n", result);

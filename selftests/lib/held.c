@@ -1,43 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See held.h */
 
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
-#include <poll.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "held.h"
 #include "qp.h"
-
-int held_userfaultfd(void)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0) {
-		fprintf(stderr, "no userfaultfd: %s\n", strerror(errno));
-		exit(ODP_SKIP);
-	}
-	if (ioctl(fd, UFFDIO_API, &api))
-		odp_die(errno, "UFFDIO_API");
-	return fd;
-}
+#include "uffd.h"
 
 void held_open(struct held *h, const struct odp *device)
 {
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-
 	h->addr = odp_map(HELD_LEN + HELD_WINDOW);
 	h->addr += -(uintptr_t)h->addr & (HELD_WINDOW - 1);
-	reg.range = (struct uffdio_range){ (uintptr_t)h->addr + HELD, HELD_PAGES * ODP_PAGE };
-	if (ioctl(h->fd, UFFDIO_REGISTER, &reg))
-		odp_die(errno, "UFFDIO_REGISTER");
+	uffd_watch(h->fd, h->addr + HELD, HELD_PAGES * ODP_PAGE);
 	qp_open(&h->o, device, (struct qp_options){ .type = IBV_QPT_RC, .sges = 1 });
 	h->mr = odp_reg(&h->o, h->addr, HELD_LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
 	h->pinned = odp_reg(&h->o, odp_map(ODP_PAGE), ODP_PAGE, ODP_RW);
@@ -45,12 +17,7 @@ void held_open(struct held *h, const struct odp *device)
 
 void held_wait(struct held *h)
 {
-	struct pollfd events = { .fd = h->fd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	if (poll(&events, 1, HELD_SOON_S * 1000) != 1 ||
-	    read(h->fd, &msg, sizeof(msg)) != sizeof(msg) ||
-	    msg.event != UFFD_EVENT_PAGEFAULT)
+	if (!uffd_asked(h->fd, HELD_SOON_S * 1000))
 		odp_die(0, "there was no page fault");
 }
 
@@ -72,8 +39,5 @@ void held_write(struct held *h)
 
 void held_serve(struct held *h)
 {
-	struct uffdio_range range = { (uintptr_t)h->addr + HELD, HELD_PAGES * ODP_PAGE };
-
-	if (ioctl(h->fd, UFFDIO_UNREGISTER, &range))
-		odp_die(errno, "UFFDIO_UNREGISTER");
+	uffd_unwatch(h->fd, h->addr + HELD, HELD_PAGES * ODP_PAGE);
 }

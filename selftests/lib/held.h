@@ -21,9 +21,7 @@ struct held {
 	int fd;			/* the userfaultfd */
 };
 
-int held_userfaultfd(void);
-
-/* The memory, its region and the pair. h->fd is set before. */
+/* The memory, its region and the pair. h->fd is set before, by uffd_open(). */
 void held_open(struct held *h, const struct odp *device);
 
 /* An RDMA WRITE is under way that waits for a page, when this returns. */
