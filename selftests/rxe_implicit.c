@@ -322,7 +322,10 @@ static void churn_some(const unsigned char *source, unsigned long count)
 	}
 }
 
-/* Windows are reclaimed a moment after they have become empty. */
+/*
+ * Windows are reclaimed a moment after they have become empty, and RCU may keep their
+ * memory for five seconds.
+ */
 static size_t settled(size_t goal)
 {
 	size_t now = kernel_memory();
@@ -343,8 +346,7 @@ static void churn(unsigned long count)
 	odp_stamp(source, ODP_PAGE, 1, 1);
 	/* What the first ones alone bring with them */
 	churn_some(source, HELD);
-	usleep(1000000);
-	before = kernel_memory();
+	before = settled(0);
 	for (int i = 0; i < HELD; i += BATCH)
 		touch(source, held + i, BATCH);
 	most = kernel_memory();

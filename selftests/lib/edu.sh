@@ -93,7 +93,7 @@ edu_filler_stop() {
 #
 #   edu_usage_save                the baseline
 #   edu_usage_is_back             whether it is reached again
-#   edu_usage_grew_by N           whether each is N above it
+#   edu_usage_grew_by LEAST MOST  whether each is as much above it
 #   edu_slab_save, edu_slab_is_back SLACK    as slab.sh's, which has to be there, once
 #                                 worker threads of the kernel that are idle have ended
 
@@ -162,5 +162,5 @@ edu_usage_is_back() {
 }
 
 edu_usage_grew_by() {
-	edu_usage_grown $(($1 - EDU_USAGE_SLACK)) $(($1 + EDU_USAGE_SLACK))
+	edu_usage_grown $(($1 - EDU_USAGE_SLACK)) $(($2 + EDU_USAGE_SLACK))
 }
