@@ -10,7 +10,9 @@ kernel_report_pattern+='|INFO: suspicious RCU|soft lockup|hard LOCKUP|UBSAN: |KA
 kernel_report_pattern+='|kmemleak: .*new suspected memory leaks|refcount_t: |panicked at'
 kernel_report_pattern+='|list_(add|del) corruption|Bad page state|Bad rss-counter'
 # SLUB's; lockdep's, which also says when it gives up; debug objects, DMA, page tables
-kernel_report_pattern+='|BUG [-a-zA-Z0-9_]+ \(|INFO: lockdep is turned off|ODEBUG: |kmemleak: Cannot'
+kernel_report_pattern+='|BUG [-a-zA-Z0-9_]+ \(|INFO: lockdep is turned off|ODEBUG: '
+# kmemleak's, when it gives up; without a scan area it goes on
+kernel_report_pattern+='|kmemleak: Cannot (allocate a kmemleak_object|insert)'
 kernel_report_pattern+='|DMA-API: .*disabl|page dumped because'
 
 # Data races have one of these modules, or their Rust, in a stack. The kernel lives
