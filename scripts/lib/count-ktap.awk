@@ -3,6 +3,11 @@
 # Counts the single tests in files of KTAP and lists what failed or was skipped.
 # A nested level begins with two blanks or, as kselftest's runner writes it, "# ".
 # A result with results below it is not counted, unless it alone failed.
+# What failed comes with the lines before it, to `lines_kept`, which as a rule say why.
+
+BEGIN {
+	lines_kept = 12
+}
 
 function base(path) {
 	sub(/.*\//, "", path)
@@ -10,9 +15,12 @@ function base(path) {
 	return path
 }
 
-function fail(what) {
+function fail(what,    i) {
 	failed++
 	failures = failures "  " suite ": " what "\n"
+	for (i = said > lines_kept ? said - lines_kept : 0; i < said; i++)
+		failures = failures "      " says[i] "\n"
+	said = 0
 }
 
 function forget(level) {
@@ -50,6 +58,7 @@ FNR == 1 {
 	end_suite()
 	suite = base(FILENAME)
 	seen[0] = 0
+	said = 0
 }
 
 /^# suite ended with status / {
@@ -107,6 +116,12 @@ line ~ /^(not )?ok [0-9]+( |$)/ {
 	forget(level + 1)
 	seen[level]++
 	total++
+	said = 0
+	next
+}
+
+{
+	says[said++] = line
 }
 
 END {
