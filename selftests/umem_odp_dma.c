@@ -6,6 +6,7 @@
  * compared. Lines of "same" must be the same, those of "better" differ.
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -96,25 +97,31 @@ static void faults(void)
 	unmap_shared(m);
 }
 
+/* While another one has a page in its list of pages for the LRU, that page is copied. */
+static void stay_on_processor(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	if (sched_setaffinity(0, sizeof(here), &here))
+		odp_die(errno, "sched_setaffinity");
+}
+
 /* A page becomes writable in its place: nothing is invalidated, its IOVA stays. */
 static void upgrade(void)
 {
 	char *addr = odp_map(PAGES * PAGE);
 	long rw = get(addr, PAGES * PAGE, RW);
-	int status;
-	pid_t pid;
 
+	stay_on_processor();
 	fault("read fault of untouched memory", rw, addr, 4 * PAGE, DMA_FAULT_DOWNGRADE);
 	table("after it", rw, addr, PAGE, 8);
 	reads("zeroes", rw, addr + PAGE, 64);
 	fault("write fault after it", rw, addr, 2 * PAGE, 0);
 	table("after it", rw, addr, PAGE, 8);
 	writes("what was zeroes", rw, addr + PAGE, PAGE);
-	pid = fork();
-	if (!pid)
-		_exit(0);
-	if (waitpid(pid, &status, 0) != pid)
-		odp_die(errno, "waitpid");
+	odp_share_with_child();
 	table("after fork", rw, addr, PAGE, 8);
 	fault("read fault after fork", rw, addr, 2 * PAGE, DMA_FAULT_DOWNGRADE);
 	table("after it", rw, addr, PAGE, 8);
