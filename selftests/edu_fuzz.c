@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,7 @@
 #define THREADS		2	/* of a process */
 #define PAGES		48UL	/* of a process's memory; in its midst, holes */
 #define LEN		(PAGES * ODP_PAGE)
+#define GUARD		(4 * ODP_PAGE)	/* before and behind it */
 #define HANDLES		32
 #define KERNEL_ADDRESS	0xffff888000000000UL
 
@@ -185,6 +187,16 @@ static void fill_raw(struct thread *t, struct edu_odp_raw_dma *raw)
 	raw->dma_address = any_dma_address(t);
 }
 
+/* A DMA's target stays out of other memory that the process has. */
+static void flip_a_bit(struct thread *t, enum request call, union argument *a)
+{
+	unsigned int word = odp_random(t->rnd, 8), bit = odp_random(t->rnd, 64);
+
+	if (call == DMA && word == offsetof(struct edu_odp_dma, target) / 8)
+		bit |= 48;
+	a->words[word] ^= 1UL << bit;
+}
+
 static void fill(struct thread *t, enum request call, union argument *a)
 {
 	const uint32_t reserved = one_in(t, 12) ? any64(t) : 0;
@@ -219,7 +231,7 @@ static void fill(struct thread *t, enum request call, union argument *a)
 		fill_raw(t, &a->raw);
 	}
 	if (call != RAW_DMA && one_in(t, 20))
-		a->words[odp_random(t->rnd, 8)] ^= 1UL << odp_random(t->rnd, 64);
+		flip_a_bit(t, call, a);
 }
 
 static enum request any_request(struct thread *t)
@@ -369,7 +381,7 @@ static void run_process(int fd, unsigned long calls, unsigned short rnd[3])
 	struct thread threads[THREADS];
 	struct fuzz f = { .fd = fd, .calls = calls / THREADS };
 
-	f.addr = edu_reserve(LEN + ODP_PAGE) + ODP_PAGE;
+	f.addr = edu_reserve(LEN + 2 * GUARD) + GUARD;
 	edu_put_small(f.addr, LEN);
 	f.broken = edu_reserve(2 * ODP_PAGE);
 	edu_put_small(f.broken, ODP_PAGE);
