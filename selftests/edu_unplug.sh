@@ -38,14 +38,6 @@ unbound() {
 	works
 }
 
-rounds() {
-	local i
-
-	for ((i = 0; i < ROUNDS; i++)); do
-		"$1" || return
-	done
-}
-
 # With the device away, then back.
 module_comes_and_goes() {
 	echo 1 >"$DEVICES/$EDU_PCI/remove" && edu_unload &&
@@ -66,8 +58,8 @@ removed >/dev/null
 unbound >/dev/null
 edu_usage_save
 edu_slab_save
-odp_ok "removed $ROUNDS times amid DMAs" rounds removed
-odp_ok "unbound $ROUNDS times amid DMAs" rounds unbound
+odp_ok "removed $ROUNDS times amid DMAs" odp_repeat "$ROUNDS" removed
+odp_ok "unbound $ROUNDS times amid DMAs" odp_repeat "$ROUNDS" unbound
 odp_ok "slab objects are back" edu_slab_is_back "$SLACK"
 odp_ok "IOVA and IOMMU page tables are back" edu_usage_is_back
 odp_ok "the module goes and comes without the device" module_comes_and_goes

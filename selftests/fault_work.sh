@@ -94,14 +94,6 @@ stall() {
 	return "$status"
 }
 
-stalls() {
-	local i
-
-	for ((i = 0; i < rounds; i++)); do
-		stall "$1" 1 || return
-	done
-}
-
 # Not waited for in vain, if the operations have ended.
 has_injected() {
 	(($(injected "$1") >= STALL_FAULTS)) || has_ended "$2"
@@ -182,8 +174,10 @@ odp_ok "rdma_rxe.ko: slab runs out, every k-th time" all_intervals failslab
 odp_ok "rdma_rxe.ko: pages run out, every k-th time" all_intervals fail_page_alloc
 odp_ok "rdma_rxe.ko: slab runs out, $BURST times in a row" burst failslab "$rounds"
 odp_ok "rdma_rxe.ko: pages run out, $BURST times in a row" burst fail_page_alloc "$rounds"
-odp_ok "rdma_rxe.ko: no slab at all: operations wait, and go on" stalls failslab
-odp_ok "rdma_rxe.ko: no page at all: operations wait, and go on" stalls fail_page_alloc
+odp_ok "rdma_rxe.ko: no slab at all: operations wait, and go on" \
+	odp_repeat "$rounds" stall failslab 1
+odp_ok "rdma_rxe.ko: no page at all: operations wait, and go on" \
+	odp_repeat "$rounds" stall fail_page_alloc 1
 odp_ok "nothing is charged any more" fault_nothing_left
 odp_ok "slab objects are back" slab_is_back "$SLACK"
 rxe_use stock

@@ -152,17 +152,6 @@ module_goes() {
 	rxe_remove && [[ ! -e /sys/module/rdma_rxe ]] && rxe_use rust && works
 }
 
-rounds() {
-	local command=$1 number
-
-	for ((number = 0; number < count; number++)); do
-		"$command" || {
-			echo "round $number failed"
-			return 1
-		}
-	done
-}
-
 process_lost() {
 	lost kill_process_there
 }
@@ -178,12 +167,12 @@ pair_both rxe_use rust
 resources=$(pair_resources)
 resources_there=$(pair_there pair_resources)
 
-odp_ok "the other side's process is killed" rounds process_lost
-odp_ok "the process here is killed, the other side survives" rounds lost_here
+odp_ok "the other side's process is killed" odp_repeat "$count" process_lost
+odp_ok "the process here is killed, the other side survives" odp_repeat "$count" lost_here
 odp_ok "the network is cut for a moment: nothing is lost" short_cut
-odp_ok "the other side's link goes down and up" rounds link_lost
+odp_ok "the other side's link goes down and up" odp_repeat "$count" link_lost
 if [[ -e $HOST ]]; then
-	odp_ok "the other machine's power is lost, and it boots anew" rounds power_lost
+	odp_ok "the other machine's power is lost, and it boots anew" odp_repeat "$count" power_lost
 else
 	odp_skip "the other machine's power is lost" "only qemu/run-pair can take it away"
 fi

@@ -15,8 +15,9 @@
 #   fault_steps MOST STRIDE STEP  STEP N, which does a call under fail-nth and what belongs
 #                                 to it, for each STRIDE-th N until it was not hit
 #
-# In place of odp_log_without_expected: stack dumps of an allocator that found no memory, which is
-# what was asked for, are left out; a warning, or a stack dump, of anybody else is not.
+# In place of odp_log_without_expected: stack dumps of an allocator that found no memory,
+# which is what was asked for, are left out; a warning, or a stack dump, of anybody else
+# is not.
 
 FAULT_DIRS=(/sys/kernel/debug/failslab /sys/kernel/debug/fail_page_alloc)
 FAULT_WAIT=$((20 * ODP_SLOW))	# seconds for RCU and the statistics of the cgroup
