@@ -6,7 +6,7 @@
 # shellcheck source=lib/edu.sh
 . "$ODP_HERE/lib/edu.sh"
 
-STEPS=${STEPS:-150}
+STEPS=${STEPS:-$(odp_fewer 150)}
 declare -A what=(
 	[small]="4 KiB pages, anonymous"
 	[memfd]="4 KiB pages of a memfd"

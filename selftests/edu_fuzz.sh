@@ -6,7 +6,7 @@
 # shellcheck source=lib/edu.sh
 . "$ODP_HERE/lib/edu.sh"
 
-CALLS=${CALLS:-120000}
+CALLS=${CALLS:-$(odp_fewer 120000)}
 LIMIT_S=7200	# of guest time
 
 # What is in memory of files that all processes use, and no range may have changed.

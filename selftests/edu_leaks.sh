@@ -8,8 +8,8 @@
 # shellcheck source=lib/slab.sh
 . "$ODP_HERE/lib/slab.sh"
 
-CYCLES=${CYCLES:-10000}
-KILLS=${KILLS:-300}
+CYCLES=${CYCLES:-$(odp_fewer 10000)}
+KILLS=${KILLS:-$(odp_fewer 300)}
 HELD=600	# ranges that the control holds
 SLACK=40	# objects; a leak is one for each cycle or kill
 

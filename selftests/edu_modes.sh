@@ -6,7 +6,7 @@
 # shellcheck source=lib/edu.sh
 . "$ODP_HERE/lib/edu.sh"
 
-STEPS=${STEPS:-60}
+STEPS=${STEPS:-$(odp_fewer 60)}
 
 # How mode list comes about is tested here, too
 [[ $EDU_MODE != list ]] || EDU_MODE=iommu

@@ -6,7 +6,7 @@
 # shellcheck source=lib/swap.sh
 . "$(dirname "$0")/lib/swap.sh"
 
-ROUNDS=${ROUNDS:-1000}
+ROUNDS=${ROUNDS:-$(odp_fewer 1000)}
 SECONDS_EACH=30
 
 odp_init

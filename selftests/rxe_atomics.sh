@@ -8,7 +8,7 @@
 # shellcheck source=lib/swap.sh
 . "$ODP_HERE/lib/swap.sh"
 
-COUNT=${COUNT:-2000}
+COUNT=${COUNT:-$(odp_fewer 2000)}
 
 odp_init
 odp_plan 6

@@ -6,7 +6,7 @@
 # shellcheck source=lib/rxe.sh
 . "$ODP_HERE/lib/rxe.sh"
 
-STEPS=${STEPS:-120}
+STEPS=${STEPS:-$(odp_fewer 120)}
 HUGE_PAGES=24
 
 huge_pages() {

@@ -316,9 +316,10 @@ static void churn_some(const unsigned char *source, unsigned long count)
 {
 	unsigned char *addr[BATCH];
 
-	for (; count; count -= BATCH) {
-		touch(source, addr, BATCH);
-		unmap(addr, BATCH);
+	for (unsigned long some; count; count -= some) {
+		some = count < BATCH ? count : BATCH;
+		touch(source, addr, some);
+		unmap(addr, some);
 	}
 }
 
@@ -380,7 +381,7 @@ int main(int argc, char **argv)
 		use(count);
 	else if (!strcmp(what, "unmapped"))
 		unmapped();
-	else if (!strcmp(what, "churn") && count && count % BATCH == 0)
+	else if (!strcmp(what, "churn") && count)
 		churn(count);
 	else
 		odp_die(0, "usage: rxe_implicit use STEPS | unmapped | churn COUNT");

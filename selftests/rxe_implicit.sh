@@ -6,8 +6,8 @@
 # shellcheck source=lib/rxe.sh
 . "$ODP_HERE/lib/rxe.sh"
 
-STEPS=${STEPS:-3000}
-ROUNDS=${ROUNDS:-10000}
+STEPS=${STEPS:-$(odp_fewer 3000)}
+ROUNDS=${ROUNDS:-$(odp_fewer 10000)}
 
 odp_init
 odp_plan 4

@@ -6,7 +6,7 @@
 # shellcheck source=lib/rxe.sh
 . "$ODP_HERE/lib/rxe.sh"
 
-COUNT=${COUNT:-20000}
+COUNT=${COUNT:-$(odp_fewer 20000)}
 HUGE_PAGES=24
 
 # The path MTU of each queue pair is any up to the device's, so the largest has

@@ -177,13 +177,17 @@ odp_control_freed() {
 	fi
 }
 
-# odp_rounds SHORT LONG: how many rounds a test makes, where ROUNDS does not say; fewer
-# on a slow kernel, so that it takes as long.
+# odp_fewer NUMBER: less of it on a slow kernel, so that it takes as long.
+odp_fewer() {
+	echo $((($1 + ODP_SLOW - 1) / ODP_SLOW))
+}
+
+# odp_rounds SHORT LONG: how many rounds a test makes, where ROUNDS does not say.
 odp_rounds() {
 	if [[ ${ODP_SOAK:-0} == 1 ]]; then
 		echo "${ROUNDS:-$2}"
 	else
-		echo "${ROUNDS:-$((($1 + ODP_SLOW - 1) / ODP_SLOW))}"
+		echo "${ROUNDS:-$(odp_fewer "$1")}"
 	fi
 }
 
