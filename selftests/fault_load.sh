@@ -17,7 +17,8 @@ odp_needs+=("$ODP_MODULE")
 MOST=20000	# steps of a sweep
 SLACK=40	# objects; a leak is one for each fault of a sweep, or of a part of it
 stride=47	# of the long sweeps, over C code for the most part
-[[ ${ODP_SOAK:-0} != 1 ]] || stride=1
+loads=$ODP_SLOW	# the stride of loading rust_umem_odp.ko
+[[ ${ODP_SOAK:-0} != 1 ]] || stride=1 loads=1
 
 sweep() {
 	errors=()
@@ -132,7 +133,7 @@ odp_plan 10
 rxe_use stock
 odp_run serves
 only_init
-odp_ok "rust_umem_odp.ko: load" sweep 1 load_umem_odp
+odp_ok "rust_umem_odp.ko: load" sweep "$loads" load_umem_odp
 fault_everywhere
 odp_ok "rust_umem_odp.ko: it serves after that" serves
 odp_ok "rust_umem_odp.ko: disable" sweep 1 disable_umem_odp

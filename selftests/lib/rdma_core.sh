@@ -6,7 +6,7 @@
 # Environment: RUNNER (run_tests.py of rdma-core's sources).
 
 RUNNER=${RUNNER:-$(find /usr/share/rdma-core* -name run_tests.py 2>/dev/null | head -n 1)}
-RDMA_CORE_WAIT=300	# seconds that a run may take
+RDMA_CORE_WAIT=$((300 * ODP_SLOW))	# seconds that a run may take
 RDMA_CORE_HUGE_PAGES=64	# that some of the tests want
 
 rdma_core_init() {
