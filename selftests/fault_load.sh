@@ -16,7 +16,7 @@
 odp_needs+=("$ODP_MODULE")
 MOST=20000	# steps of a sweep
 SLACK=40	# objects; a leak is one for each fault of a sweep, or of a part of it
-stride=47	# of the long sweeps, over C code for the most part
+stride=$((47 * ODP_SLOW))	# of the long sweeps, over C code for the most part
 loads=$ODP_SLOW	# the stride of loading rust_umem_odp.ko
 [[ ${ODP_SOAK:-0} != 1 ]] || stride=1 loads=1
 
