@@ -32,7 +32,7 @@ odp_ok "implicit ODP, $((ROUNDS / 2)) owners" \
 storm_figures implicit
 for lie in stale foreign torn reached refused; do
 	odp_control "control: what is $lie is seen" \
-		storm 20 2000 lie,cpu_write,dontneed,move_in "lie=$lie" enough
+		storm 20 $((2000 * ODP_SLOW)) lie,cpu_write,dontneed,move_in "lie=$lie" enough
 done
 odp_ok "the module can be removed" module_goes
 
@@ -42,6 +42,6 @@ odp_ok "stock rxe with $ODP_NAME.ko" storm $(((ROUNDS + 1) / 2)) "$MS" "$ACTORS"
 storm_figures "$ODP_NAME"
 odp_unload
 odp_control "control, C: lost writes are seen" \
-	storm 20 2000 pageout,cpu_read,cpu_write starts enough
+	storm 20 $((2000 * ODP_SLOW)) pageout,cpu_read,cpu_write starts enough
 
 odp_finish

@@ -411,6 +411,12 @@ static bool lie_is(struct actor_thread *t, const char *lie)
 	return !strcmp(t->area->storm->lie, lie);
 }
 
+/* Long enough for an operation to begin and to end meanwhile. */
+static void keep_up(unsigned int us)
+{
+	usleep(us * odp_env("ODP_SLOW", 1));
+}
+
 /* A block that changes half-way, and then is what the history does not say. */
 static void lie_about_block(struct actor_thread *t, size_t block)
 {
@@ -427,14 +433,14 @@ static void lie_about_block(struct actor_thread *t, size_t block)
 	if (lie_is(t, "torn")) {
 		history_fill(half, block, new);
 		memcpy(where, half, HISTORY_BLOCK / 2);
-		usleep(LIE_US);
+		keep_up(LIE_US);
 		history_fill(where, block, new);
 	} else if (lie_is(t, "foreign")) {
 		history_fill(where, block + 1, new);
 	}
 	history_end(h, block, event, true);
 	if (!lie_is(t, "torn"))
-		usleep(LIE_US);
+		keep_up(LIE_US);
 }
 
 static void lie(struct actor_thread *t)
@@ -448,12 +454,12 @@ static void lie(struct actor_thread *t)
 	if (lie_is(t, "reached")) {
 		history_bar(h, page, HISTORY_READS);
 		history_barred(h, page);
-		usleep(LONG_LIE_US);
+		keep_up(LONG_LIE_US);
 		history_lift(h, page);
 		history_lifted(h, page);
 	} else if (lie_is(t, "refused")) {
 		no_access(at(t, page), ODP_PAGE);
-		usleep(LONG_LIE_US);
+		keep_up(LONG_LIE_US);
 		all_access(at(t, page), ODP_PAGE);
 	} else if (history_try_own(h, block)) {
 		lie_about_block(t, block);
