@@ -97,7 +97,7 @@ static void faults(void)
 	unmap_shared(m);
 }
 
-/* While another one has a page in its list of pages for the LRU, that page is copied. */
+/* A page is copied while another processor has it in its list of pages for the LRU. */
 static void stay_on_processor(void)
 {
 	cpu_set_t here;
