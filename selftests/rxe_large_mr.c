@@ -37,7 +37,6 @@ static int place_right(struct odp *o, struct ibv_mr *buffer, struct ibv_mr *mr,
 		       size_t offset, uint64_t stamp)
 {
 	unsigned char *at = (unsigned char *)mr->addr + offset;
-	size_t in_page = (uintptr_t)at % ODP_PAGE;
 	enum ibv_wc_status status;
 	int right;
 
@@ -56,8 +55,15 @@ static int place_right(struct odp *o, struct ibv_mr *buffer, struct ibv_mr *mr,
 		       status ? ibv_wc_status_str(status) : "wrong bytes");
 	if (status)
 		odp_connect(o);
-	madvise(at - in_page, in_page + LEN, MADV_DONTNEED);
 	return right;
+}
+
+/* There is less memory than places. */
+static void give_back(char *at)
+{
+	size_t in_page = (uintptr_t)at % ODP_PAGE;
+
+	madvise(at - in_page, in_page + LEN, MADV_DONTNEED);
 }
 
 static unsigned long use(struct odp *o, struct ibv_mr *buffer, size_t len,
@@ -84,6 +90,9 @@ static unsigned long use(struct odp *o, struct ibv_mr *buffer, size_t len,
 		if (offset > len - LEN)
 			continue;
 		wrong += !place_right(o, buffer, mr, offset, 2 * i + 1);
+		/* A pinned region would keep its page, and the process get another one */
+		if (access & IBV_ACCESS_ON_DEMAND)
+			give_back(addr + offset);
 		done++;
 	}
 	ibv_dereg_mr(mr);
