@@ -347,7 +347,8 @@ static void churn(unsigned long count)
 	odp_stamp(source, ODP_PAGE, 1, 1);
 	/* What the first ones alone bring with them */
 	churn_some(source, HELD);
-	before = settled(0);
+	usleep(GRACE_MS * 1000);
+	before = kernel_memory();
 	for (int i = 0; i < HELD; i += BATCH)
 		touch(source, held + i, BATCH);
 	most = kernel_memory();
