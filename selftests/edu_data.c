@@ -186,12 +186,13 @@ static void check_buffer(struct test *t, size_t offset, size_t len)
 
 static void read_memory(struct test *t, size_t offset, size_t len)
 {
-	bool change = changes(t, "source");
+	const bool change = changes(t, "source");
+	const size_t last = offset + len - 1;	/* the buffer keeps it at any length */
 	int err;
 
-	t->addr[offset] ^= change;
+	t->addr[last] ^= change;
 	err = edu_read(t->fd, any_handle(t), t->addr + offset, len);
-	t->addr[offset] ^= change;
+	t->addr[last] ^= change;
 	to_buffer(t, t->shadow + offset, len);
 	if (err)
 		error(t, offset, len, "READ", err);
