@@ -57,3 +57,21 @@ set_test_command() {
 	done
 	test_command+=(./run_kselftest.sh "$@")
 }
+
+# guest_ktap NUMBER: the KTAP of a guest, from stdin, one level deeper.
+guest_ktap() {
+	mkdir -p "${installed%/*}"
+	tee "$installed-$1.ktap" | sed -u 's/^/# /'
+}
+
+# guest_result NUMBER DESCRIPTION STATUS: the result of that guest. If it failed, what
+# failed comes once more before, with its reasons.
+guest_result() {
+	if [ "$3" = 0 ]; then
+		echo "ok $1 - $2"
+		return
+	fi
+	awk -f "$project/scripts/lib/count-ktap.awk" "$installed-$1.ktap" | sed 's/^/# /'
+	echo "not ok $1 - $2 # exit=$3"
+	return 1
+}
