@@ -167,12 +167,14 @@ static void transfer(struct test *t, enum ibv_wr_opcode op, size_t offset,
 static void take_away(struct test *t, size_t unit)
 {
 	unsigned char *base = t->addr - START;
-	size_t at = unit * (1 + odp_random(t->rnd, LEN / unit - 1));
+	const size_t at = unit * (1 + odp_random(t->rnd, LEN / unit - 1));
+	/* Of its first and last page the region has but a part */
+	const size_t first = at < START ? START : at;
+	const size_t end = at + unit < START + t->len ? at + unit : START + t->len;
 
 	if (madvise(base + at, unit, MADV_DONTNEED))
 		odp_die(errno, "MADV_DONTNEED");
-	memset(t->shadow + at - START, 0,
-	       at - START + unit < t->len ? unit : t->len - (at - START));
+	memset(t->shadow + first - START, 0, end - first);
 }
 
 /* Every huge page, in a random order, then anything. */
