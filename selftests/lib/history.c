@@ -2,11 +2,14 @@
 /* See history.h */
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "history.h"
 #include "odp.h"
@@ -100,12 +103,38 @@ uint64_t history_stamp(struct history *h)
 	return atomic_fetch_add(&h->stamp, 1) + 1;
 }
 
+/*
+ * The kernel tells that an owner died by a list in his memory. Where that was reaped before
+ * (process_mrelease), the word stays as it is: then we set it as the kernel would have.
+ */
+static void look_for_owner(struct page *p)
+{
+	int *const word = &p->lock.__data.__lock;
+	int found = __atomic_load_n(word, __ATOMIC_RELAXED);
+	const pid_t owner = found & FUTEX_TID_MASK;
+
+	if (owner && kill(owner, 0) && errno == ESRCH)
+		__atomic_compare_exchange_n(word, &found,
+					    (found & FUTEX_WAITERS) | FUTEX_OWNER_DIED,
+					    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static struct page *lock(struct history *h, size_t page)
 {
 	struct page *p = &h->page[page];
+	int err = pthread_mutex_trylock(&p->lock);
 
+	while (err == EBUSY || err == ETIMEDOUT) {
+		struct timespec end;
+
+		clock_gettime(CLOCK_REALTIME, &end);
+		end.tv_sec++;
+		err = pthread_mutex_timedlock(&p->lock, &end);
+		if (err == ETIMEDOUT)
+			look_for_owner(p);
+	}
 	/* Who died with it has changed a number or two, if that */
-	if (pthread_mutex_lock(&p->lock) == EOWNERDEAD)
+	if (err == EOWNERDEAD)
 		pthread_mutex_consistent(&p->lock);
 	return p;
 }
