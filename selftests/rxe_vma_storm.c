@@ -162,6 +162,40 @@ __attribute__((noreturn)) static void own(const int sockets[STORM_PEERS])
 	_exit(ODP_ERROR);
 }
 
+/* --- what the kernel did ------------------------------------------------------------- */
+
+static unsigned long vmstat(const char *name)
+{
+	unsigned long value = 0, number;
+	FILE *file = fopen("/proc/vmstat", "r");
+	char key[64];
+
+	while (file && fscanf(file, "%63s %lu", key, &number) == 2)
+		if (!strcmp(key, name))
+			value = number;
+	if (file)
+		fclose(file);
+	return value;
+}
+
+/* Between a call with -1 and one with 1. */
+static void count_effects(int sign)
+{
+	for (size_t i = 0; i < actor_count; i++)
+		if (actors[i]->counter)
+			effects[i] += sign * vmstat(actors[i]->counter);
+}
+
+/* In between. */
+static bool effects_seen(void)
+{
+	for (size_t i = 0; i < actor_count; i++)
+		if (!atomic_load(&storm->acts[i]) ||
+		    (actors[i]->counter && !(effects[i] + vmstat(actors[i]->counter))))
+			return false;
+	return true;
+}
+
 /* --- a life ------------------------------------------------------------------------------- */
 
 static double seconds(void)
@@ -282,7 +316,7 @@ static void live(unsigned long ms, enum end how, bool rests)
 		peers[i] = ends[1];
 	}
 	/* For what the steps below do not wait for themselves */
-	alarm(3 * stuck + ms / 1000);
+	alarm(4 * stuck + ms / 1000);
 	owner = start(own, owners, peers);
 	other = start(be_peers, peers, owners);
 	for (int i = 0; i < STORM_PEERS; i++) {
@@ -291,6 +325,9 @@ static void live(unsigned long ms, enum end how, bool rests)
 	}
 	await(owner, seconds() + stuck, it_blows);
 	await(owner, seconds() + ms / 1e3, enough_seen);
+	/* What the kernel does in its own time may take longer */
+	if (rests && want_effects)
+		await(owner, seconds() + stuck, effects_seen);
 	if (rests && !enough_seen()) {
 		atomic_store(&storm->phase, STORM_RESTS);
 		await(owner, seconds() + stuck, all_rest);
@@ -305,27 +342,6 @@ static void live(unsigned long ms, enum end how, bool rests)
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
-
-static unsigned long vmstat(const char *name)
-{
-	unsigned long value = 0, number;
-	FILE *file = fopen("/proc/vmstat", "r");
-	char key[64];
-
-	while (file && fscanf(file, "%63s %lu", key, &number) == 2)
-		if (!strcmp(key, name))
-			value = number;
-	if (file)
-		fclose(file);
-	return value;
-}
-
-static void count_effects(int sign)
-{
-	for (size_t i = 0; i < actor_count; i++)
-		if (actors[i]->counter)
-			effects[i] += sign * vmstat(actors[i]->counter);
-}
 
 static void set_option(const char *option)
 {
