@@ -134,9 +134,14 @@ forget_log() {
 	echo "$odp_log_mark" >/dev/kmsg
 }
 
+# The kernel moves pages too, on its own account, where it can.
 nodes() {
+	local balancing=/proc/sys/kernel/numa_balancing
+
 	if [[ -e /sys/devices/system/node/node1 ]]; then
+		[[ ! -e $balancing ]] || echo 1 >"$balancing"
 		pressure "pages go from node to node" "migrate,$CPU"
+		[[ ! -e $balancing ]] || echo 0 >"$balancing"
 	else
 		odp_skip "pages go from node to node" "the machine has one node"
 	fi
