@@ -21,7 +21,7 @@ counts_see_ranges() {
 	# shellcheck disable=SC2154 # set by coproc
 	local in=${holder[1]} pid=$holder_PID
 	read -r -t 60 -u "${holder[0]}" line && [[ $line == ready ]] || return 2
-	edu_usage_grew_by $((HELD / 2)) "$HELD" || status=1
+	edu_usage_grew_by $((HELD / 2)) $((HELD + EDU_USAGE_SLACK)) || status=1
 	exec {in}>&-
 	wait "$pid"
 	return "$status"

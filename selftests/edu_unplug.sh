@@ -9,7 +9,7 @@
 . "$ODP_HERE/lib/slab.sh"
 
 ROUNDS=$(odp_rounds 8 100)	# of each way
-SLACK=20	# objects; a leak is one for each of a round's ranges
+SLACK=40	# objects; a leak is one for each of a round's ranges
 DEVICES=/sys/bus/pci/devices
 DRIVER=/sys/bus/pci/drivers/edu_odp
 
