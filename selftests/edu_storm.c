@@ -343,6 +343,7 @@ int main(int argc, char **argv)
 	struct copier copiers[COPIERS];
 	pthread_t threads[COPIERS + 4];
 	unsigned short rnd[3];
+	double end, last;
 	int n = 0;
 
 	if (argc != 2)
@@ -359,12 +360,16 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < COPIERS; i++) {
 		struct copier *c = &copiers[i];
 
-		*c = (struct copier){ .index = i, .own = odp_map(ODP_PAGE),
+		*c = (struct copier){ .index = i, .own = map(1),
 				      .rnd = { nrand48(rnd), rnd[1], i } };
 		c->handle = edu_register(fd, c->own, ODP_PAGE);
 		start(&threads[n++], copy, c);
 	}
-	edu_sleep(strtod(argv[1], NULL));
+	end = edu_seconds() + strtod(argv[1], NULL);
+	last = edu_seconds() + 2 * strtod(argv[1], NULL);
+	/* DMAs that meet a hole are few */
+	while (edu_seconds() < end || (edu_seconds() < last && !atomic_load(&errors)))
+		edu_sleep(0.1);
 	atomic_store(&stopped, true);
 	while (n > 0)
 		pthread_join(threads[--n], NULL);

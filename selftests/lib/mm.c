@@ -428,6 +428,13 @@ void mm_open(struct mm *m)
 		m->effect = -counted(m);
 }
 
+bool mm_happened(const struct mm *m)
+{
+	if (m->kind->counter)
+		return m->effect + counted(m) > 0;
+	return !m->kind->change || m->steps > 4 * m->kind->rarely;
+}
+
 unsigned long mm_close(struct mm *m)
 {
 	if (m->kind->counter)

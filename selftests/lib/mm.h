@@ -67,6 +67,9 @@ int mm_run(const struct mm_device *device, const char *kind, unsigned long ms,
 void mm_open(struct mm *m);
 unsigned long mm_close(struct mm *m);
 
+/* Whether what has to happen has, or must have. */
+bool mm_happened(const struct mm *m);
+
 /* Whether a page's bytes are those of its last write. */
 bool mm_right(const struct mm *m, size_t page, const unsigned char *seen);
 

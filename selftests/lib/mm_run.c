@@ -115,11 +115,12 @@ static void *disturb(void *arg)
 
 static void traffic(struct mm *m, unsigned long ms)
 {
+	const double end = seconds() + ms / 1e3, last = end + 9 * ms / 1e3;
 	pthread_t thread;
 
 	if (m->kind->disturb && pthread_create(&thread, NULL, disturb, m))
 		odp_die(0, "pthread_create");
-	for (double end = seconds() + ms / 1e3; seconds() < end; )
+	while (seconds() < end || (seconds() < last && !mm_happened(m)))
 		step(m);
 	atomic_store(&m->stop, true);
 	if (m->kind->disturb)
