@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -84,6 +85,8 @@ static void *come_and_go(void *arg)
 	return NULL;
 }
 
+static atomic_uint open_files;
+
 /* A file of its own, closed while the device goes: some time after its calls fail. */
 static void *leave(void *arg)
 {
@@ -91,6 +94,7 @@ static void *leave(void *arg)
 	const int file = edu_open();
 	const uint32_t handle = edu_register(file, w->addr, RANGE);
 
+	atomic_fetch_add(&open_files, 1);
 	do {
 		w->err = edu_prefetch(file, handle, w->addr, LEN,
 				      EDU_ODP_PREFETCH_WRITE);
@@ -203,6 +207,8 @@ int main(int argc, char **argv)
 		leavers[i].copies = odp_random(rnd, LEAVE_US);
 		start(&leavers[i], leave);
 	}
+	while (atomic_load(&open_files) < LEAVERS)
+		edu_sleep(0.001);
 	alarm(LIMIT_S);
 	edu_sleep(odp_random(rnd, 3000) / 1e3);
 	begin = edu_seconds();
