@@ -20,12 +20,24 @@ declare -A what=(
 kinds=(small memfd file thp split hugetlb mixed top)
 changed=(target guard source)
 
+# The stack may be where the last pages are wanted: another process has it elsewhere.
+data() {
+	local status
+
+	for _ in {1..5}; do
+		status=0
+		"$ODP_BIN/edu_data" "$@" || status=$?
+		[[ $status == "$KSFT_SKIP" ]] || break
+	done
+	return "$status"
+}
+
 edu_init iommu direct list
 odp_plan $((${#kinds[@]} + ${#changed[@]}))
 odp_log "mode $(edu_mode)"
 odp_huge_pages 16
 for kind in "${kinds[@]}"; do
-	odp_ok "$kind: ${what[$kind]}" "$ODP_BIN/edu_data" "$kind" "$STEPS"
+	odp_ok "$kind: ${what[$kind]}" data "$kind" "$STEPS"
 done
 for byte in "${changed[@]}"; do
 	odp_control "control: a changed byte is seen ($byte)" \
