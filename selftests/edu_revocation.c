@@ -483,6 +483,7 @@ int main(int argc, char **argv)
 {
 	const bool swap = argc > 1 && !strcmp(argv[1], "swap");
 
+	odp_stay_on_processor();
 	fd = edu_open();
 	faults_log = edu_faults_open();
 	scratch = odp_map(ODP_PAGE);

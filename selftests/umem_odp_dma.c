@@ -5,8 +5,6 @@
  * of ib_umem_odp and on the machine's IOMMU alone, so that C's and Rust's can be
  * compared. Lines of "same" must be the same, those of "better" differ.
  */
-#define _GNU_SOURCE
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -97,24 +95,13 @@ static void faults(void)
 	unmap_shared(m);
 }
 
-/* A page is copied while another processor has it in its list of pages for the LRU. */
-static void stay_on_processor(void)
-{
-	cpu_set_t here;
-
-	CPU_ZERO(&here);
-	CPU_SET(sched_getcpu(), &here);
-	if (sched_setaffinity(0, sizeof(here), &here))
-		odp_die(errno, "sched_setaffinity");
-}
-
 /* A page becomes writable in its place: nothing is invalidated, its IOVA stays. */
 static void upgrade(void)
 {
 	char *addr = odp_map(PAGES * PAGE);
 	long rw = get(addr, PAGES * PAGE, RW);
 
-	stay_on_processor();
+	odp_stay_on_processor();
 	fault("read fault of untouched memory", rw, addr, 4 * PAGE, DMA_FAULT_DOWNGRADE);
 	table("after it", rw, addr, PAGE, 8);
 	reads("zeroes", rw, addr + PAGE, 64);

@@ -412,6 +412,16 @@ bool odp_stamped(const void *addr, size_t len, uint64_t page, uint64_t stamp)
 	return true;
 }
 
+void odp_stay_on_processor(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET(sched_getcpu(), &here);
+	if (sched_setaffinity(0, sizeof(here), &here))
+		odp_die(errno, "sched_setaffinity");
+}
+
 void odp_share_with_child(void)
 {
 	pid_t pid = fork();

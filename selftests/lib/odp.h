@@ -115,6 +115,12 @@ int odp_prefetch(struct odp *o, enum ibv_advise_mr_advice advice,
  */
 void odp_await_owner_end(struct odp *o, struct ibv_mr *mr, size_t len);
 
+/*
+ * A page that another processor has in its list of pages for the LRU is copied where it
+ * could be upgraded, and is not swapped out.
+ */
+void odp_stay_on_processor(void);
+
 /* $NAME as a number, or def. */
 unsigned long odp_env(const char *name, unsigned long def);
 
