@@ -52,14 +52,16 @@ better() {
 
 # A region whose table C has filled goes over to Rust.
 abi_leftovers() {
+	local pid
+
 	coproc leftovers {
 		exec "$ODP_BIN/umem_odp_abi" leftovers >"$odp_tmp/leftovers"
 	}
+	pid=$!	# leftovers_PID is gone as soon as the client has ended
 	odp_wait 10 grep -qs "what it left" "$odp_tmp/leftovers"
 	odp_load
 	echo loaded >&"${leftovers[1]}"
-	# shellcheck disable=SC2154 # set by coproc
-	wait "$leftovers_PID"
+	wait "$pid"
 	odp_ok "$dma, C left entries behind" abi_line leftovers \
 		"what it left: wwwwwwww, npages 0"
 	odp_ok "$dma, Rust does not dirty their pages" abi_line leftovers \

@@ -139,20 +139,20 @@ dma_served() {
 
 # dma_changes OUTPUT COMMAND COMMAND…: each of the commands at one change.
 dma_changes() {
-	local output=$odp_tmp/$1 client=$2 change n=0
+	local output=$odp_tmp/$1 client=$2 change n=0 pid
 
 	shift 2
 	coproc changes {
 		exec "$ODP_BIN/umem_odp_dma_across" "$client" >"$output" 2>&1
 	}
+	pid=$!	# changes_PID is gone as soon as the client has ended
 	for change; do
 		n=$((n + 1))
 		odp_wait 60 dma_is_at_change "$output" "$n" || break
 		"$change"
 		echo "changed" >&"${changes[1]}"
 	done
-	# shellcheck disable=SC2154 # set by coproc
-	wait "$changes_PID" || echo "exit status $?" >>"$output"
+	wait "$pid" || echo "exit status $?" >>"$output"
 }
 
 dma_is_at_change() {
