@@ -26,7 +26,7 @@ odp_ok "Rust: no stale page in $ROUNDS rounds" \
 figures Rust
 odp_unload
 odp_control_freed "control, C: freed pages are read" \
-	"$ODP_BIN/prefetch_stale" $((5 * ROUNDS)) 1
+	"$ODP_BIN/prefetch_stale" $((20 * ROUNDS)) 1
 figures "control, C"
 
 odp_finish

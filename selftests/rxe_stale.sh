@@ -33,7 +33,7 @@ for by in fault prefetch; do
 done
 rxe_use stock
 odp_control_freed "control, stock, prefetch and dontneed: freed pages are read" \
-	"$ODP_BIN/rxe_stale" prefetch dontneed 200000 1024 1
+	"$ODP_BIN/rxe_stale" prefetch dontneed 400000 1024 1
 figures "control, stock"
 
 odp_finish
