@@ -25,11 +25,12 @@ sweep() {
 	fault_steps "$MOST" "$@" && echo "${#errors[@]} errors"
 }
 
-# The error is a sane one, and only under a fault.
+# sane [ERRNO]: the error is one of those that want of memory has, or that one, and only
+# under a fault.
 sane() {
 	[[ $fault_error == 0 ]] && return 0
 	errors[${#errors[@]}]=$fault_error
-	[[ $fault_injects == yes && " ENOMEM EAGAIN ENOBUFS " == *" $fault_error "* ]] || {
+	[[ $fault_injects == yes && " ENOMEM EAGAIN ENOBUFS $* " == *" $fault_error "* ]] || {
 		echo "error $fault_error, injected: $fault_injects"
 		return 1
 	}
@@ -80,7 +81,7 @@ disable_umem_odp() {
 load_rxe() {
 	fault_call_nth "$1" load "$RXE_MODULE" && sane || return
 	if [[ $fault_error == 0 ]]; then
-		rmmod rdma_rxe || return
+		odp_rmmod rdma_rxe || return
 	fi
 	no_trace_of rdma_rxe
 }
@@ -97,10 +98,10 @@ link_index() {
 	rdma dev show "$ODP_DEV" | cut -d: -f1
 }
 
-# All or nothing, but for those who serve a device beside its driver: uverbs may be
+# EPERM is what C makes of a socket that it does not get. All or nothing, but for those who serve a device beside its driver: uverbs may be
 # missing, of which the kernel tells its log alone.
 add_link() {
-	fault_call_nth "$1" link-add "$ODP_DEV" "$rxe_netdev" && sane || return
+	fault_call_nth "$1" link-add "$ODP_DEV" "$rxe_netdev" && sane EPERM || return
 	[[ ! -e /sys/class/infiniband/$ODP_DEV ]] || rdma link delete "$ODP_DEV" || return
 	[[ ! -e /sys/class/infiniband/$ODP_DEV ]]
 }

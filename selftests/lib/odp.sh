@@ -272,7 +272,12 @@ odp_unload() {
 			return 1
 		}
 	fi
-	odp_wait 10 rmmod "$ODP_NAME" 2>/dev/null || rmmod "$ODP_NAME"
+	odp_rmmod "$ODP_NAME"
+}
+
+# The last file may be closed by a task that is still on its way out.
+odp_rmmod() {
+	odp_wait 10 rmmod "$1" 2>/dev/null || rmmod "$1"
 }
 
 # --- counters --------------------------------------------------------------
@@ -380,7 +385,7 @@ odp_rmmod_tree() {
 		[[ -e $holder ]] || continue
 		odp_rmmod_tree "${holder##*/}" || return
 	done
-	rmmod "$1" && odp_removed=("$1" "${odp_removed[@]}")
+	odp_rmmod "$1" && odp_removed=("$1" "${odp_removed[@]}")
 }
 
 # The net device under the RDMA device.
