@@ -54,6 +54,7 @@ held_umem_counts() {
 
 	exec {held}<>"/dev/$abi_module"
 	fault_sweep fault_umem hold <&"$held" || return 2
+	sleep 3	# the kernel brings charges up to date every two seconds
 	FAULT_WAIT=4 fault_nothing_left || status=1
 	exec {held}>&-
 	return "$status"

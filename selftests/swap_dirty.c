@@ -16,9 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/odp.h"
+
+#define SWAP_OUT_S	60	/* that swapping out may take */
 
 enum { OLD = 1, NEW = 2 };
 
@@ -59,9 +62,10 @@ static size_t resident(const struct memory *m, bool touch)
 static void swap_out(const struct memory *m)
 {
 	static const char amount[] = "64M";
+	const time_t end = time(NULL) + SWAP_OUT_S * odp_env("ODP_SLOW", 1);
 	size_t left = 0;
 
-	for (int i = 1; i <= 200; i++) {
+	for (int i = 1; time(NULL) < end; i++) {
 		int fd;
 
 		if (madvise(m->addr, m->pages * ODP_PAGE, MADV_PAGEOUT))
