@@ -157,7 +157,7 @@ void pair_part(struct pair_link *link, unsigned int count)
 			continue;
 		if (ibv_destroy_qp(link[i].qp) || ibv_destroy_cq(link[i].cq))
 			odp_die(errno, "a queue pair cannot be destroyed");
-		link[i] = (struct pair_link){ 0 };
+		link[i] = (struct pair_link){ .retries = link[i].retries };
 	}
 }
 
@@ -178,8 +178,10 @@ void pair_join(struct odp *o, struct pair_link *link, unsigned int count, int tc
 	if (there.mtu < here.mtu)
 		view.mtu = there.mtu;
 	view.ack_timeout = odp_env("ODP_ACK_TIMEOUT", ACK_TIMEOUT);
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; i < count; i++) {
+		view.retries = link[i].retries ?: o->retries;
 		odp_connect_to(&view, link[i].qp, there.qp_num[i]);
+	}
 }
 
 /* Nobody sends before the other side is ready to receive. */

@@ -79,6 +79,7 @@ struct pair_message {
 struct pair_link {
 	struct ibv_cq *cq;
 	struct ibv_qp *qp;
+	unsigned int retries;	/* 0: as many as struct odp says */
 };
 
 /* --- TCP --- */
@@ -98,7 +99,7 @@ uint64_t pair_ask(int tcp, struct pair_request request);
 /* --- links --- */
 
 /*
- * Both sides: makes the links anew (none at the first time: zeroed), connected to
+ * Both sides: makes the links anew (none at the first time), connected to
  * the other side's. With receives, the caller posts them before pair_start().
  */
 void pair_join(struct odp *o, struct pair_link *link, unsigned int count, int tcp);

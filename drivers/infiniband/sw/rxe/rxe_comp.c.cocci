@@ -62,6 +62,7 @@
  }
 
 // A late acknowledgement of a WRITE has none of the data that a READ or an atomic waits for.
+// It may also be one of a request that is being sent again, and all of which had arrived.
 @ack_without_data@
 @@
  check_ack(...)
@@ -70,7 +71,23 @@
 +	if (wqe->mask & WR_ATOMIC_OR_READ_MASK)
 +		return COMPST_DONE;
  	reset_retry_counters(qp);
++	if (rxe_odp_acked_early(qp, wqe, pkt))
++		return COMPST_DONE;
  	return COMPST_WRITE_SEND;
+ 	...+>
+ }
+
+// So does an answer to a request behind one that is being sent again.
+@answer_past_request@
+@@
+ check_psn(...)
+ {
+ 	<+...
+ 	if (wqe->state == wqe_state_pending) { ... }
+ 	else {
++		rxe_odp_acked_early(qp, wqe, pkt);
+ 		return COMPST_DONE;
+ 	}
  	...+>
  }
 

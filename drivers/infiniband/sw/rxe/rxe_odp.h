@@ -83,6 +83,26 @@ static inline enum ib_wc_status rxe_odp_copy_status(int err)
 	return err == -EAGAIN ? IB_WC_WR_FLUSH_ERR : IB_WC_LOC_PROT_ERR;
 }
 
+/*
+ * Whether @wqe, which is being sent again, has arrived there as a whole before. Its last
+ * packet is still to come, and to be acknowledged: were the completer past it, the next
+ * retry would begin behind the request, and give what follows other PSNs than the
+ * responder knows it by.
+ */
+static inline bool rxe_odp_acked_early(struct rxe_qp *qp, const struct rxe_send_wqe *wqe,
+				       const struct rxe_pkt_info *pkt)
+{
+	if (wqe->state != wqe_state_processing || psn_compare(pkt->psn, wqe->last_psn) < 0)
+		return false;
+	if (psn_compare(wqe->last_psn, qp->comp.psn) > 0)
+		qp->comp.psn = wqe->last_psn;
+	if (qp->req.wait_psn) {
+		qp->req.wait_psn = 0;
+		qp->req.again = 1;
+	}
+	return true;
+}
+
 /* What to tell the user of a request that is left in the send queue of a failed pair. */
 static inline enum ib_wc_status rxe_odp_flush_status(const struct rxe_send_wqe *wqe)
 {
