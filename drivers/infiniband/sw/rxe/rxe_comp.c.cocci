@@ -103,3 +103,14 @@
  	do_complete(qp, wqe);
  	...+>
  }
+
+// Called with interrupts off, in which pages of a network driver's pool cannot be given back.
+@drain@
+@@
+ drain_resp_pkts(...)
+ {
+ 	<+...
+-	kfree_skb(skb);
++	dev_kfree_skb_any(skb);
+ 	...+>
+ }

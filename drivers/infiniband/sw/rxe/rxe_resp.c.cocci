@@ -152,3 +152,14 @@
 +	qp->resp.opcode = -1;
  	...+>
  }
+
+// Called with interrupts off, in which pages of a network driver's pool cannot be given back.
+@drain@
+@@
+ drain_req_pkts(...)
+ {
+ 	<+...
+-	kfree_skb(skb);
++	dev_kfree_skb_any(skb);
+ 	...+>
+ }
