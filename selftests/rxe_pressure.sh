@@ -14,6 +14,7 @@ ROUNDS=$(odp_rounds 1 6)	# owners of each case
 MS=$(storm_ms 1500 5000)	# of each
 PAGES=4096			# 16 MiB, where memory is limited
 LIMIT=12M
+BALANCING=/proc/sys/kernel/numa_balancing
 CPU=cpu_write,cpu_read,prefetch
 VMA=map,hole,move_in,move_away,dontneed,free,protect,advise,children
 
@@ -136,15 +137,21 @@ forget_log() {
 
 # The kernel moves pages too, on its own account, where it can.
 nodes() {
-	local balancing=/proc/sys/kernel/numa_balancing
-
-	if [[ -e /sys/devices/system/node/node1 ]]; then
-		[[ ! -e $balancing ]] || echo 1 >"$balancing"
-		pressure "pages go from node to node" "migrate,$CPU"
-		[[ ! -e $balancing ]] || echo 0 >"$balancing"
-	else
+	if [[ ! -e /sys/devices/system/node/node1 ]]; then
 		odp_skip "pages go from node to node" "the machine has one node"
+		return
 	fi
+	if [[ -e $BALANCING ]]; then
+		balancing_found=$(<"$BALANCING")
+		odp_at_exit balancing_back
+		echo 1 >"$BALANCING"
+	fi
+	pressure "pages go from node to node" "migrate,$CPU"
+	balancing_back
+}
+
+balancing_back() {
+	[[ ! -e $BALANCING ]] || echo "$balancing_found" >"$BALANCING"
 }
 
 hotplug() {
