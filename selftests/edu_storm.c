@@ -366,7 +366,7 @@ int main(int argc, char **argv)
 		start(&threads[n++], copy, c);
 	}
 	end = edu_seconds() + strtod(argv[1], NULL);
-	last = edu_seconds() + 2 * strtod(argv[1], NULL);
+	last = end + strtod(argv[1], NULL);
 	/* DMAs that meet a hole are few */
 	while (edu_seconds() < end || (edu_seconds() < last && !atomic_load(&errors)))
 		edu_sleep(0.1);

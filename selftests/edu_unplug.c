@@ -30,6 +30,7 @@
 
 static int fd;
 static uint32_t all;
+static atomic_uint open_files;	/* of those that leave */
 
 struct worker {
 	pthread_t thread;
@@ -84,8 +85,6 @@ static void *come_and_go(void *arg)
 	} while (!w->err);
 	return NULL;
 }
-
-static atomic_uint open_files;
 
 /* A file of its own, closed while the device goes: some time after its calls fail. */
 static void *leave(void *arg)

@@ -98,8 +98,9 @@ link_index() {
 	rdma dev show "$ODP_DEV" | cut -d: -f1
 }
 
-# EPERM is what C makes of a socket that it does not get. All or nothing, but for those who serve a device beside its driver: uverbs may be
-# missing, of which the kernel tells its log alone.
+# All or nothing, but for those who serve a device beside its driver: uverbs may be
+# missing, of which the kernel tells its log alone. EPERM is what C makes of a socket that
+# it does not get.
 add_link() {
 	fault_call_nth "$1" link-add "$ODP_DEV" "$rxe_netdev" && sane EPERM || return
 	[[ ! -e /sys/class/infiniband/$ODP_DEV ]] || rdma link delete "$ODP_DEV" || return

@@ -392,7 +392,6 @@ static bool report(unsigned long lives)
 		if (actors[i]->counter)
 			printf(", %s %lu", actors[i]->counter, effects[i]);
 		printf("\n");
-		all &= !want_effects || (acts && (!actors[i]->counter || effects[i]));
 	}
 	for (int v = HISTORY_STALE; v < HISTORY_UNKNOWN; v++)
 		if (atomic_load(&storm->verdicts[v]))
@@ -438,8 +437,9 @@ int main(int argc, char **argv)
 		nrand48(storm->seed);
 		done++;
 	}
+	all = !want_effects || effects_seen();
 	count_effects(1);
-	all = report(done);
+	all &= report(done);
 	if (storm->lie)
 		return verdict_on_lie();
 	if (wrong())

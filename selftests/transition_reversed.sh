@@ -49,7 +49,7 @@ reverse() {
 }
 
 is_gone() {
-	odp_wait "$ODP_WAIT" odp_patch_gone && odp_wait 10 rmmod "$ODP_NAME" 2>/dev/null
+	odp_wait "$ODP_WAIT" odp_patch_gone && odp_rmmod "$ODP_NAME"
 }
 
 # Coming, given up, gone.
