@@ -236,13 +236,14 @@ bool pair_poll(struct pair_link *link, struct ibv_wc *wc)
 
 struct ibv_wc pair_wait(struct pair_link *link)
 {
-	time_t end = time(NULL) + WAIT_S * odp_env("ODP_SLOW", 1);
+	const long limit = WAIT_S * odp_env("ODP_SLOW", 1);
+	time_t end = time(NULL) + limit;
 	struct ibv_wc wc;
 
 	while (!pair_poll(link, &wc)) {
 		sched_yield();
 		if (time(NULL) > end)
-			odp_die(0, "no completion in %d s", WAIT_S);
+			odp_die(0, "no completion in %ld s", limit);
 	}
 	return wc;
 }
