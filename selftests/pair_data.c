@@ -3,9 +3,10 @@
  * WRITEs and READs between this machine's memory and that of pair_owner on another,
  * whose pages are taken away all the while; every byte is compared with a model.
  *
- * pair_data HOST odp|explicit|pinned COUNT LENGTH [pinned]
- *   COUNT batches of transfers of up to LENGTH bytes (64 KiB at most); the memory of
- *   this machine can be pinned when the other's is not
+ * pair_data HOST MODE COUNT LENGTH [MODE [writes]]
+ *   COUNT batches of transfers of up to LENGTH bytes (64 KiB at most); MODE is odp,
+ *   explicit or pinned, of the other's memory and of this machine's, which can be another;
+ *   without READs if asked for
  *
  * A byte that was written must come back, or be zero where its page may have been
  * taken away since; never an older one. Where a region is not mapped for a while, a
@@ -40,6 +41,7 @@ static unsigned short rnd[3];
 static int tcp;
 static unsigned long wrong, failed, unanswered, bytes;
 static bool broken;	/* a transfer failed that must not: there is no going on */
+static bool only_writes;
 
 static size_t below(size_t n)
 {
@@ -105,7 +107,7 @@ static struct transfer make(unsigned int slot, unsigned int number)
 		.region = number,
 		.len = 1 + below(below(4) ? max_length / 8 : max_length),
 		.local = slot * SLOT + below(ODP_PAGE),
-		.reads = below(2),
+		.reads = !only_writes && below(2),
 	};
 
 	x.offset = below(span - x.len + 1);
@@ -199,12 +201,15 @@ static void try_one(void)
 
 /* --- the end --- */
 
+/* By READs, after which the model has what was taken away; without them, what is kept. */
 static void compare(unsigned int number)
 {
 	uint64_t sum = ask(PAIR_SUM, number, 0, span, 0);
 	struct ibv_wc wc;
 
-	for (size_t offset = 0; offset < span; offset += max_length) {
+	if (only_writes && storm_of(number) != PAIR_KEEP)
+		return;
+	for (size_t offset = 0; offset < span && !only_writes; offset += max_length) {
 		struct transfer x = { number, offset, max_length, 0, true };
 
 		post(&link_to[0], &x, 0);
@@ -253,10 +258,11 @@ int main(int argc, char **argv)
 {
 	unsigned long count, taken, done = 0;
 
-	if (argc != 5 && argc != 6)
-		odp_die(0, "usage: pair_data HOST odp|explicit|pinned COUNT LENGTH [pinned]");
+	if (argc < 5 || argc > 7 || (argc == 7 && strcmp(argv[6], "writes")))
+		odp_die(0, "usage: pair_data HOST MODE COUNT LENGTH [MODE [writes]]");
 	mode = pair_mode_of(argv[2]);
-	local_mode = argc == 6 ? pair_mode_of(argv[5]) : mode;
+	local_mode = argc > 5 ? pair_mode_of(argv[5]) : mode;
+	only_writes = argc == 7;
 	count = strtoul(argv[3], NULL, 0);
 	max_length = strtoul(argv[4], NULL, 0);
 	if (max_length < ODP_PAGE || max_length > MAX_LENGTH || max_length % ODP_PAGE)
