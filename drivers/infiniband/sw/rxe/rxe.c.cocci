@@ -21,3 +21,17 @@
 +	.fill_res_mr_entry = rxe_odp_fill_res_mr_entry,
 +	.fill_stat_mr_entry = rxe_odp_fill_stat_mr_entry,
  };
+
+// A link that cannot be made has no sockets.
+@no_link@
+@@
+ rxe_newlink(...)
+ {
+ 	<+...
+ 	err = rxe_net_add(...);
+ 	if (err) {
++		rxe_net_put(dev_net(ndev));
+ 		...
+ 	}
+ 	...+>
+ }

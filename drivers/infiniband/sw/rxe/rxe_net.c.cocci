@@ -11,3 +11,31 @@
 +	READ_ONCE(qp->need_req_skb)
  	...+>
  }
+
+// A link that cannot be made is no device's, and gives back its references all the same.
+@net_put@
+@@
+-void rxe_net_del(struct ib_device *dev)
++void rxe_net_put(struct net *net)
+ {
+-	struct net_device *ndev;
+ 	struct sock *sk;
+-	struct net *net;
+-
+-	ndev = ib_device_get_netdev(dev, 1);
+-	if (!ndev)
+-		return;
+-
+-	net = dev_net(ndev);
+ 	...
+-	dev_put(ndev);
+ }
++void rxe_net_del(struct ib_device *dev)
++{
++	struct net_device *ndev = ib_device_get_netdev(dev, 1);
++
++	if (!ndev)
++		return;
++	rxe_net_put(dev_net(ndev));
++	dev_put(ndev);
++}
