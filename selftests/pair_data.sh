@@ -41,15 +41,15 @@ writes_sent_again() {
 	sent_again odp "$1" "$LENGTH" pinned writes
 }
 
-# It ends with the first that fails, after some fifty. C then frees packets with interrupts
-# off, of which lockdep warns.
-control_sent_again() {
-	local what="control, C here: WRITEs that are sent again fail"
+# control DESCRIPTION COMMAND…: it ends with the first that fails. C then frees packets of
+# that queue pair with interrupts off, of which lockdep warns.
+control() {
+	local what="control, $1"
 
 	if [[ -e /proc/lockdep ]]; then
 		odp_skip "$what" "lockdep warns of what C does with a failed queue pair"
 	else
-		odp_control "$what" writes_sent_again $((count * 4))
+		odp_control "$what" "${@:2}"
 	fi
 }
 
@@ -69,10 +69,11 @@ odp_ok "the same, WRITEs from pinned memory" writes_sent_again $((count / 2))
 rxe_use stock
 odp_ok "stock C here, with pinned memory, and ODP memory there" stock_here
 pair_figures
-control_sent_again
+# After some fifty.
+control "C here: WRITEs that are sent again fail" writes_sent_again $((count * 4))
 rxe_use rust
 pair_there rxe_use stock
-odp_control "control, C there: data is in the wrong place" \
+control "C there: data is in the wrong place" \
 	pair_run pair_data explicit "$count" "$LENGTH"
 
 odp_finish
