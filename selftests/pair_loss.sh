@@ -10,8 +10,9 @@
 # shellcheck source=lib/pair.sh
 . "$ODP_HERE/lib/pair.sh"
 
-# There is no control: stock C, with pinned memory too, completes READs as successful with
-# wrong bytes, and the kernel's warning of it is one for those who run the tests.
+# Of packets that are lost on their way there is no control: stock C, with pinned memory too,
+# completes READs as successful with wrong bytes, and the kernel's warning of it is one for
+# those who run the tests.
 LENGTH=8192
 # 34 ms: where packets overtake each other, rxe waits for it more often than not.
 export ODP_ACK_TIMEOUT=13
@@ -41,8 +42,19 @@ packets_were_lost() {
 	((dropped > 0 && counted[duplicate_request] > 0 && counted[out_of_seq_request] > 0))
 }
 
+# A queue of this machine, too short for what is sent at once: who sends is told.
+full_queue() {
+	pair_run pair_data odp "$1" "$LENGTH" pinned
+}
+
+queue_was_full() {
+	refused=$(($(pair_counted send_err) - before[send_err]))
+	echo "$refused packets refused"
+	((refused > 0))
+}
+
 pair_init
-odp_plan 5
+odp_plan 8
 count=$(odp_rounds 60 2000)
 declare -A counted=()
 
@@ -58,10 +70,18 @@ odp_ok "SENDs, and WRITEs with immediate data" \
 	pair_run pair_messages odp $((count * 2)) "$LENGTH"
 odp_ok "pinned, as the reference: atomics" pair_run pair_atomics pinned $((count * 4))
 odp_ok "packets were lost and came out of order" packets_were_lost
+pair_there pair_netem
+pair_netem limit 4 delay 2ms
+before[send_err]=$(pair_counted send_err)
+odp_ok "a full queue here drops packets" full_queue "$count"
+odp_ok "it was full" queue_was_full
 pair_figures
 odp_figure "packets dropped" "$dropped"
 odp_figure "retransmissions" "${counted[completer_retry_err]}"
 odp_figure "duplicates received" "${counted[duplicate_request]}"
 odp_figure "packets out of order" "${counted[out_of_seq_request]}"
+odp_figure "packets that a full queue refused" "$refused"
+rxe_use stock
+pair_control "C here: a full queue is an error of the queue pair's" full_queue "$count"
 
 odp_finish

@@ -12,6 +12,20 @@
  	...+>
  }
 
+// A full queue of the network's drops a packet, as any on its way may, and says so by a
+// positive number. It is counted, and sent again as what is lost elsewhere.
+@queue_full@
+expression err;
+@@
+ rxe_xmit_packet(...)
+ {
+ 	<+...
+ 	rxe_counter_inc(rxe, RXE_CNT_SEND_ERR);
+-	return err;
++	return min(err, 0);
+ 	...+>
+ }
+
 // A link that cannot be made is no device's, and gives back its references all the same.
 @net_put@
 @@
