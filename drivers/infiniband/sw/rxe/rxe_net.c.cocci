@@ -1,14 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The requester writes it meanwhile. Who counts a packet less, fully ordered, before he
-// looks, is seen by a requester who looks at the count after he has written.
+// A packet that was sent does not keep its queue pair: it may wait for long, in a queue
+// of the network's, or of a local queue pair that waits for memory.
 @packet_gone@
 @@
  rxe_skb_tx_dtor(...)
  {
+-	struct rxe_qp *qp = skb->sk->sk_user_data;
+-	int skb_out;
+-	skb_out = atomic_dec_return(&qp->skb_out);
+-	if (unlikely(qp->need_req_skb && skb_out < RXE_INFLIGHT_SKBS_PER_QP_LOW))
+-		rxe_sched_task(&qp->send_task);
+-	rxe_put(qp);
++	rxe_odp_packet_gone(skb->sk);
+ 	sock_put(skb->sk);
+ }
+
+@send_keeps_no_qp@
+@@
+ rxe_send(...)
+ {
  	<+...
--	qp->need_req_skb
-+	READ_ONCE(qp->need_req_skb)
+-	rxe_get(pkt->qp);
+ 	...+>
+ }
+
+@loopback_keeps_no_qp@
+@@
+ rxe_loopback(...)
+ {
+ 	<+...
+-	rxe_get(pkt->qp);
  	...+>
  }
 

@@ -40,28 +40,151 @@ static inline bool rxe_odp_qp_lives(struct rxe_qp *qp)
 	return lives;
 }
 
-/* Ends what waits for memory on behalf of @qp, before its references are waited for. */
+/* --- Who goes -------------------------------------------------------------------------- */
+
+/* What the packet before was for. */
+static inline void rxe_odp_leave_receiver(struct rxe_qp *qp)
+{
+	struct rxe_mr *mr = qp->resp.mr;
+
+	qp->resp.mr = NULL;
+	if (mr)
+		rxe_put(mr);
+}
+
+/* A type 2 window is not its queue pair's any more; held: the window's lock, or all of it. */
+static inline void rxe_odp_leave_qp(struct rxe_mw *mw)
+{
+	struct rxe_qp *qp = mw->qp;
+
+	mw->qp = NULL;
+	if (qp && atomic_dec_and_test(&qp->num_mw))
+		wake_up_var(&qp->num_mw);
+}
+
+/* Takes windows from @qp or from @mr, whichever is not NULL. */
+static inline void rxe_odp_take_windows(struct rxe_dev *rxe, struct rxe_qp *qp,
+					struct rxe_mr *mr)
+{
+	struct rxe_pool_elem *elem;
+	unsigned long index;
+
+	xa_for_each(&rxe->mw_pool.xa, index, elem) {
+		struct rxe_mw *mw = rxe_pool_get_index(&rxe->mw_pool, index);
+
+		if (!mw)
+			continue;
+		spin_lock_bh(&mw->lock);
+		if ((qp && mw->qp == qp) || (mr && mw->mr == mr)) {
+			rxe_odp_leave_qp(mw);
+			if (mw->mr) {
+				atomic_dec(&mw->mr->num_mw);
+				rxe_put(mw->mr);
+				mw->mr = NULL;
+			}
+			mw->access = 0;
+			mw->addr = 0;
+			mw->length = 0;
+			if (mw->ibmw.type == IB_MW_TYPE_2)
+				mw->state = RXE_MW_STATE_FREE;
+		}
+		spin_unlock_bh(&mw->lock);
+		rxe_put(mw);
+		cond_resched();
+	}
+}
+
+/* Runs @task, also if it was left disabled; waits until it has run. */
+static inline void rxe_odp_run_task(struct rxe_task *task)
+{
+	unsigned long flags;
+
+	if (!task->func)
+		return;
+	spin_lock_irqsave(&task->lock, flags);
+	if (task->state == TASK_STATE_DRAINED)
+		task->state = TASK_STATE_IDLE;
+	spin_unlock_irqrestore(&task->lock, flags);
+	rxe_sched_task(task);
+	flush_work(&task->work);
+}
+
+/*
+ * Before the references to @qp are waited for: its tasks empty its queues, now and when
+ * another packet comes; windows and packets that were sent let go of it.
+ */
 static inline void rxe_odp_qp_stop(struct rxe_qp *qp)
 {
+	struct sock *sk = qp->sk ? qp->sk->sk : NULL;
 	unsigned long flags;
 
 	spin_lock_irqsave(&qp->state_lock, flags);
 	qp->valid = 0;
 	spin_unlock_irqrestore(&qp->state_lock, flags);
+
+	rxe_odp_run_task(&qp->recv_task);
+	rxe_odp_run_task(&qp->send_task);
+
+	if (sk) {
+		write_lock_irqsave(&sk->sk_callback_lock, flags);
+		sk->sk_user_data = NULL;
+		write_unlock_irqrestore(&sk->sk_callback_lock, flags);
+	}
+	if (atomic_read(&qp->num_mw)) {
+		rxe_odp_take_windows(to_rdev(qp->ibqp.device), qp, NULL);
+		/* Others are about to be deallocated. */
+		wait_var_event(&qp->num_mw, !atomic_read(&qp->num_mw));
+	}
+}
+
+/* The destructor of a packet that @sk's queue pair has sent. */
+static inline void rxe_odp_packet_gone(struct sock *sk)
+{
+	unsigned long flags;
+	struct rxe_qp *qp;
+
+	read_lock_irqsave(&sk->sk_callback_lock, flags);
+	qp = sk->sk_user_data;
+	if (qp) {
+		/* Counted before the look: the requester does it the other way round. */
+		int skb_out = atomic_dec_return(&qp->skb_out);
+
+		if (unlikely(READ_ONCE(qp->need_req_skb) &&
+			     skb_out < RXE_INFLIGHT_SKBS_PER_QP_LOW))
+			rxe_sched_task(&qp->send_task);
+	}
+	read_unlock_irqrestore(&sk->sk_callback_lock, flags);
+}
+
+/* Before the references to @mr are waited for. */
+static inline void rxe_odp_retire_mr(struct rxe_mr *mr)
+{
+	WRITE_ONCE(mr->state, RXE_MR_STATE_INVALID);
+	/* Who binds a window counts it, and then looks at the state. */
+	smp_mb();
+	if (atomic_read(&mr->num_mw))
+		rxe_odp_take_windows(to_rdev(mr->ibmr.device), NULL, mr);
+	if (is_odp_mr(mr))
+		rxe_odp_mr_stop(mr);
 }
 
 /*
- * Waits until the last reference to @elem is dropped. A page fault that nobody
- * serves can hold one: then this says so, once a minute, and goes on.
+ * Waits until the last reference to @elem is dropped. All that may hold one is work that
+ * comes to an end by itself. If there is one all the same, that is a bug, which is told
+ * once: then the task may be killed, and the element stays, with its memory.
  */
-static inline unsigned long rxe_odp_wait_for_references(struct rxe_pool_elem *elem)
+static inline int rxe_odp_wait_for_references(struct rxe_pool_elem *elem)
 {
-	unsigned long left;
+	const unsigned int soon = 10 * HZ, late = 60 * HZ;
 
-	while (!(left = wait_for_completion_timeout(&elem->complete, 60 * HZ)))
-		pr_warn("%s %u is still in use: a page fault is not served?\n",
-			elem->pool->name, elem->index);
-	return left;
+	if (wait_for_completion_timeout(&elem->complete, soon))
+		return 0;
+	pr_err("%s %u has %u references, and no work is known that has one\n",
+	       elem->pool->name, elem->index, kref_read(&elem->ref_cnt));
+	/* These cannot be killed. */
+	if (current->flags & (PF_EXITING | PF_KTHREAD))
+		return wait_for_completion_timeout(&elem->complete, late) ? 0 : -ETIMEDOUT;
+	return wait_for_completion_killable(&elem->complete);
 }
 
 /* Like copy_data(), but waits for memory that is not ready as long as @qp lives. */

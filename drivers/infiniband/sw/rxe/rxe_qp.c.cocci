@@ -34,3 +34,18 @@
 +	qp->comp.opcode = -1;
  	...
  }
+
+// A READ that is under way has its place in what was freed. And what has come while the
+// task was disabled, told nobody.
+@resources_anew@
+@@
+ rxe_qp_from_attr(...)
+ {
+ 	<+...
+ 	free_rd_atomic_resources(qp);
++	qp->resp.res = NULL;
+ 	...
+ 	rxe_enable_task(&qp->recv_task);
++	rxe_sched_task(&qp->recv_task);
+ 	...+>
+ }

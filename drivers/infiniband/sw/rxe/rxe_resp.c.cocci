@@ -163,3 +163,17 @@
 +	dev_kfree_skb_any(skb);
  	...+>
  }
+
+// A queue pair that is about to go, or to begin anew, has no use for what the packet
+// before was for.
+@drain_mr@
+@@
+ rxe_receiver(...)
+ {
+ 	<+...
+ 	flush_recv_queue(qp, notify);
+ 	spin_unlock_irqrestore(&qp->state_lock, flags);
++	rxe_odp_leave_receiver(qp);
+ 	goto exit;
+ 	...+>
+ }

@@ -40,20 +40,23 @@
  	...+>
  }
 
-// Prefetches hold references, which rxe_cleanup() waits for: end them first.
+// What works on the MR for long is ended first, and it gets no more windows.
 @dereg_mr@
 @@
  rxe_dereg_mr(...)
  {
  	<+...
-+	if (is_odp_mr(mr))
-+		rxe_odp_mr_stop(mr);
-+
++	rxe_odp_retire_mr(mr);
  	cleanup_err = rxe_cleanup(mr);
+-	if (cleanup_err)
++	if (cleanup_err) {
+ 		rxe_err_mr(mr, "cleanup failed, err = %d\n", cleanup_err);
++		return cleanup_err;
++	}
  	...+>
  }
 
-// Whoever waits for memory holds references to its queue pair: end that first.
+// What the queue pair waits for, and what waits for it, is ended first.
 @destroy_qp@
 @@
  rxe_destroy_qp(...)
@@ -61,5 +64,65 @@
  	<+...
 +	rxe_odp_qp_stop(qp);
  	err = rxe_cleanup(qp);
+ 	...+>
+ }
+
+// What is still in use stays with its owner.
+@destroy_qp_in_use@
+expression E;
+@@
+ rxe_destroy_qp(...)
+ {
+ 	<+...
+ 	err = rxe_cleanup(E);
+ 	if (err)
+ 		rxe_err_qp(...);
+-	return 0;
++	return err;
+ 	...+>
+ }
+
+// What is still in use stays with its owner.
+@destroy_cq_in_use@
+expression E;
+@@
+ rxe_destroy_cq(...)
+ {
+ 	<+...
+ 	err = rxe_cleanup(E);
+ 	if (err)
+ 		rxe_err_cq(...);
+-	return 0;
++	return err;
+ 	...+>
+ }
+
+// What is still in use stays with its owner.
+@destroy_srq_in_use@
+expression E;
+@@
+ rxe_destroy_srq(...)
+ {
+ 	<+...
+ 	err = rxe_cleanup(E);
+ 	if (err)
+ 		rxe_err_srq(...);
+-	return 0;
++	return err;
+ 	...+>
+ }
+
+// What is still in use stays with its owner.
+@dealloc_pd_in_use@
+expression E;
+@@
+ rxe_dealloc_pd(...)
+ {
+ 	<+...
+ 	err = rxe_cleanup(E);
+ 	if (err)
+ 		rxe_err_pd(...);
+-	return 0;
++	return err;
  	...+>
  }

@@ -7,3 +7,11 @@
  	...
 +	struct rxe_odp *odp;
  };
+
+// The windows that are bound to a queue pair.
+@qp_windows@
+@@
+ struct rxe_qp {
+ 	...
++	atomic_t num_mw;
+ };
