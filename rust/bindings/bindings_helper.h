@@ -12,6 +12,7 @@
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
+#include <linux/shmem_fs.h>
 #include <linux/xarray.h>
 #include <rdma/ib_umem_odp.h>
 #include <rdma/ib_verbs.h>

@@ -7,6 +7,11 @@ struct page *rust_helper_compound_head(struct page *page)
 	return compound_head(page);
 }
 
+void rust_helper_folio_put(struct folio *folio)
+{
+	folio_put(folio);
+}
+
 void *rust_helper_pfn_to_kaddr(unsigned long pfn)
 {
 	return pfn_to_kaddr(pfn);

@@ -30,3 +30,9 @@ impl kernel::Module for Suites {
         Ok(Self)
     }
 }
+
+impl Drop for Suites {
+    fn drop(&mut self) {
+        odp::tests::tear_down();
+    }
+}

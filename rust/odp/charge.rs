@@ -4,7 +4,44 @@
 //!
 //! C header: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h)
 
-use kernel::{bindings, mm::MmWithUser, types::ScopeGuard};
+use kernel::{
+    alloc::{
+        flags::{GFP_KERNEL, GFP_KERNEL_ACCOUNT, GFP_NOWAIT, __GFP_NOWARN},
+        Flags,
+    },
+    bindings,
+    mm::MmWithUser,
+    types::ScopeGuard,
+};
+
+/// Memory that is charged, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// As long as the kernel needs to find some.
+    Patient,
+    /// It is had at once, or not.
+    AtOnce,
+}
+
+impl Memory {
+    /// For allocations of the `kernel` crate. That there is none is not told.
+    pub(crate) fn flags(self) -> Flags {
+        match self {
+            Memory::Patient => GFP_KERNEL_ACCOUNT | __GFP_NOWARN,
+            Memory::AtOnce => (GFP_KERNEL_ACCOUNT & !GFP_KERNEL) | GFP_NOWAIT | __GFP_NOWARN,
+        }
+    }
+
+    /// The same, for C's.
+    pub(crate) const fn gfp(self) -> bindings::gfp_t {
+        match self {
+            Memory::Patient => bindings::GFP_KERNEL_ACCOUNT,
+            Memory::AtOnce => {
+                (bindings::GFP_KERNEL_ACCOUNT & !bindings::GFP_KERNEL) | bindings::GFP_NOWAIT
+            }
+        }
+    }
+}
 
 /// Calls `f`, and charges what it allocates with `GFP_KERNEL_ACCOUNT` to the memory cgroup of the
 /// owner of `mm`.

@@ -18,6 +18,7 @@ use kernel::{
 /// collision: the time in which pages are read from a slow disk is not lost to anybody. And it does
 /// not end before the operation had some rounds, so that a task that did not run for as long, as
 /// happens in a virtual machine, does not fail for it.
+#[derive(Clone)]
 pub struct Deadline {
     limit: Jiffies,
     end: Option<Jiffies>,

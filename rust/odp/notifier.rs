@@ -76,12 +76,31 @@ impl IntervalNotifier {
         range: &PageRange,
         ops: NotifierOps,
     ) -> Result {
+        Self::prepare(mm)?;
         // CAST: The ends of a `PageRange` fit a `usize`, and so does its length.
         let (start, bytes) = (range.start().get() as usize, range.bytes() as usize);
         // SAFETY: By the caller's promise; `mm` is in use.
         to_result(unsafe {
             bindings::mmu_interval_notifier_insert(ptr, mm.as_raw(), start, bytes, ops)
         })
+    }
+
+    /// Has `mm` get what the first notifier in it wants. C's insertion does that too, but waits for the
+    /// mmap lock as one that is being killed should not.
+    fn prepare(mm: &MmWithUser) -> Result {
+        let raw = mm.as_raw();
+
+        // SAFETY: `mm` is in use. The pointer is set once, which the lock then shows.
+        unsafe {
+            let subscriptions = &raw const (*raw).__bindgen_anon_1.notifier_subscriptions;
+            if !subscriptions.read_volatile().is_null() {
+                return Ok(());
+            }
+            to_result(odp_bindings::mmap_write_lock_killable(raw))?;
+            let ret = bindings::__mmu_notifier_register(core::ptr::null_mut(), raw);
+            odp_bindings::mmap_write_unlock(raw);
+            to_result(ret)
+        }
     }
 
     /// Removes a notifier, and waits for its callbacks that still run.
@@ -133,7 +152,17 @@ pub struct ReadSeq<'n> {
     seq: usize,
 }
 
-impl ReadSeq<'_> {
+impl<'n> ReadSeq<'n> {
+    /// The notifier whose sequence number it is.
+    pub(crate) fn notifier(&self) -> &'n IntervalNotifier {
+        self.notifier
+    }
+
+    /// The sequence number.
+    pub(crate) fn number(&self) -> usize {
+        self.seq
+    }
+
     /// Ends the section: whether nothing was invalidated since it began.
     ///
     /// A lock that belongs to another notifier proves nothing, so it counts as a collision.

@@ -14,12 +14,14 @@
 //!
 //! The three paths:
 //!
-//! - an access. [`Region::read`] and its like: the window is found under RCU, its lock taken for
+//! - an access. [`Io::read`] and its like: the window is found under RCU, its lock taken for
 //!   reading, and the CPU copies on behalf of the device, page by page. [`Region::try_map`]: the
 //!   window is kept, and counts a DMA as under way, until the [`Mapping`] is dropped;
 //! - a fault (`region/fault.rs`), where a page is missing: as everywhere in this crate a walk into a
 //!   private [`Snapshot`](crate::Snapshot), which is validated and entered with the window's lock
-//!   held for writing, and there mapped for DMA;
+//!   held for writing, and there mapped for DMA. For a virtual device that does not wait
+//!   (`region/missing.rs`) it is done at once where that is possible
+//!   (`region/look.rs`), else by a worker (`region/job.rs`) of the process that the memory belongs to (`region/workers.rs`);
 //! - an invalidation (`region/window.rs`): the window's lock is taken for writing, which waits for
 //!   copies that are under way, and pages go. It allocates nothing. It sleeps only where a DMA is
 //!   under way in the window, and then it does not do that where the kernel cannot wait.
@@ -36,26 +38,39 @@
 //!             xarray lock of the map, locks of the work queue and of set_page_dirty()
 //!             locks of the DMA mapping (IOVA allocator, IOMMU)
 //!             what an access takes: rxe's atomic_ops_lock, the iomem resource lock
+//! list of a region's jobs                     (spins; not within one another)
+//! state of a job                              (spins)
+//!   siglock of the worker, locks that the waker takes: rxe's task lock, the work queue's
+//! processes of a driver                       (sleep)
+//!   queues of a process
 //! bus srcu                                    (unbinding waits for it: around the entering of a
 //!   window lock                                walk, and for as long as a DMA is under way)
 //! ```
 //!
 //! Walks, `mmu_interval_notifier_insert()` and `_remove()`, and waiting for the reaper: with no lock
-//! held, and no DMA under way. A new window's notifier is inserted under the bus srcu.
+//! held, and no DMA under way. A new window's notifier is inserted under the bus srcu. What is done at
+//! once takes the mmap lock only if nobody waits for it, and within it the window lock.
 
 mod bus;
 mod copy;
 mod dma;
 mod entry;
 mod fault;
+mod job;
+mod look;
 mod map;
+mod missing;
 mod pages;
+mod prefetch;
 mod shared;
 mod window;
+mod workers;
 
 pub use bus::BusDevice;
-pub use copy::CpuPages;
+pub use copy::{CpuPages, Io};
 pub use dma::{DmaPages, Mapping};
+pub use missing::{Missing, Parked, Parks, Waits};
+pub use workers::{FaultWorkers, ProcessName};
 
 use crate::{
     counter::Counter,
@@ -117,9 +132,11 @@ fn let_others_run() {
 /// A region of user memory that a device can read and write.
 ///
 /// Dropping it waits until nothing of it is left in the kernel; while its device is being unbound, that
-/// does the waiting.
+/// does the waiting. Where a worker is in a page fault of the region that cannot be ended, the region
+/// ends with that.
 pub struct Region<P: Pages = CpuPages> {
     shared: Arc<Shared<P>>,
+    jobs: P::Jobs,
 }
 
 /// The whole address space of the current process.
@@ -133,7 +150,12 @@ fn address_space() -> Result<PageRange> {
 }
 
 impl<P: Pages> Region<P> {
-    fn of_range(device: P::Device, range: PageRange, access: AccessFlags) -> Result<Self> {
+    fn of_range(
+        device: P::Device,
+        jobs: P::Jobs,
+        range: PageRange,
+        access: AccessFlags,
+    ) -> Result<Self> {
         let current = kernel::current!();
         let mm: &Mm = current.mm().ok_or(EINVAL)?;
         let least = match access.is_hugetlb() {
@@ -145,7 +167,7 @@ impl<P: Pages> Region<P> {
             GFP_KERNEL_ACCOUNT,
         )?;
 
-        Ok(Self { shared })
+        Ok(Self { shared, jobs })
     }
 
     /// Whether the device may write to the memory.
@@ -169,10 +191,20 @@ impl<P: Pages> Region<P> {
         vma::check_persistent(&MmWithUser::into_mmput_async(mm), &self.shared.range)
     }
 
-    /// Makes what takes long, prefetches and flushes, give up, be it under way or to come. For an
-    /// owner who is about to drop the region.
+    /// The region once more, for a job of its own.
+    fn share(&self) -> Self {
+        self.shared.add_handle();
+        Self {
+            shared: self.shared.clone(),
+            jobs: self.jobs.clone(),
+        }
+    }
+
+    /// Ends all work on the region in workers, and makes what takes long, faults, prefetches and
+    /// flushes, give up, be it under way or to come. For an owner who is about to drop the region.
     pub fn stop(&self) {
         self.shared.stopped.store(true, Relaxed);
+        P::end(&self.jobs);
     }
 
     fn check_stopped(&self) -> Result {
@@ -185,6 +217,9 @@ impl<P: Pages> Region<P> {
 
 impl<P: Pages> Drop for Region<P> {
     fn drop(&mut self) {
+        if !self.shared.remove_handle() {
+            return;
+        }
         // Else the device is going, or has gone: it knows the region until it has taken all pages.
         if let Ok(_hold) = self.shared.hold() {
             Shared::end(&self.shared);

@@ -8,17 +8,14 @@
 //! C header: [`include/linux/hmm.h`](srctree/include/linux/hmm.h)
 
 use crate::{
+    charge::Memory,
     deadline::Deadline,
     hmm::{Access, HmmPfn},
     notifier::{IntervalNotifier, InvalidateLocked, ReadSeq},
     page::{BasePage, PageIndex, PageRange},
+    vma::ReadLocked,
 };
-use kernel::{
-    alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
-    error::to_result,
-    mm::MmWithUser,
-    prelude::*,
-};
+use kernel::{error::to_result, mm::MmWithUser, prelude::*};
 
 /// How many entries need no allocation: the pages of one RDMA packet of the largest MTU at any
 /// offset, and of most messages.
@@ -29,6 +26,7 @@ const INLINE_PFNS: usize = 16;
 pub struct PfnBuffer {
     inline: [HmmPfn; INLINE_PFNS],
     heap: KVVec<HmmPfn>,
+    memory: Memory,
 }
 
 impl Default for PfnBuffer {
@@ -40,9 +38,15 @@ impl Default for PfnBuffer {
 impl PfnBuffer {
     /// A buffer that has allocated nothing yet.
     pub const fn new() -> Self {
+        Self::of(Memory::Patient)
+    }
+
+    /// The same, for entries in such `memory`.
+    pub const fn of(memory: Memory) -> Self {
         Self {
             inline: [HmmPfn::EMPTY; INLINE_PFNS],
             heap: KVVec::new(),
+            memory,
         }
     }
 
@@ -51,7 +55,7 @@ impl PfnBuffer {
         if len > INLINE_PFNS && len > self.heap.len() {
             self.heap = KVVec::new();
             self.heap
-                .extend_with(len, HmmPfn::EMPTY, GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
+                .extend_with(len, HmmPfn::EMPTY, self.memory.flags())?;
         }
         let memory = if len > INLINE_PFNS {
             self.heap.as_mut_slice()
@@ -108,18 +112,7 @@ impl<'a> Snapshot<'a> {
         }
         let pfns = buffer.entries(range.base_pages())?;
         let timeout = deadline.remaining()?.get();
-
-        // CAST: The ends of a `PageRange` fit a `usize`; `HmmPfn` is a transparent `unsigned long`.
-        let mut hmm_range = odp_bindings::hmm_range {
-            notifier: notifier.as_raw(),
-            notifier_seq: 0,
-            start: range.start().get() as usize,
-            end: range.end().get() as usize,
-            hmm_pfns: pfns.as_mut_ptr().cast(),
-            default_flags: access.request_flags(),
-            pfn_flags_mask: 0,
-            dev_private_owner: core::ptr::null_mut(),
-        };
+        let mut hmm_range = hmm_range(notifier, &range, pfns, access);
 
         // SAFETY: `hmm_pfns` has an entry for each base page from `start` to `end`, the notifier is
         // inserted, and `mm`, its address space, is held by an mmget.
@@ -133,6 +126,43 @@ impl<'a> Snapshot<'a> {
             range,
             pfns,
         })
+    }
+
+    /// Looks at what is resident in `range`, with the mmap lock held and without any page fault:
+    /// [`Access::Snapshot`] for who must not sleep for long. `seq` was begun before the lock was taken.
+    ///
+    /// # Errors
+    ///
+    /// - `EINVAL` if what is locked is not the address space that the notifier of `seq` watches;
+    /// - `EFAULT` if the process is being torn down by the OOM reaper;
+    /// - `ENOMEM` if there is no memory for the entries;
+    /// - `EBUSY` after an invalidation.
+    pub(crate) fn look(
+        buffer: &'a mut PfnBuffer,
+        range: PageRange,
+        seq: ReadSeq<'a>,
+        locked: &ReadLocked<'_>,
+    ) -> Result<Self> {
+        let mm = locked.mm().as_raw();
+
+        if mm != seq.notifier().mm().as_raw() {
+            return Err(EINVAL);
+        }
+        let pfns = buffer.entries(range.base_pages())?;
+        let mut hmm_range = hmm_range(seq.notifier(), &range, pfns, Access::Snapshot);
+
+        hmm_range.notifier_seq = seq.number();
+        // SAFETY: `hmm_pfns` has an entry for each base page from `start` to `end`, the notifier is
+        // inserted, and `mm`, its address space, is held by an mmget, and its mmap lock too.
+        to_result(unsafe {
+            if odp_bindings::check_stable_address_space(mm) {
+                return Err(EFAULT);
+            }
+            odp_bindings::hmm_range_fault(&mut hmm_range)
+        })?;
+
+        // INVARIANT: `seq` was read before.
+        Ok(Self { seq, range, pfns })
     }
 
     /// Whether nothing was invalidated between the beginnings of `earlier` and of the walk.
@@ -162,6 +192,26 @@ impl<'a> Snapshot<'a> {
         } else {
             Err(Collision)
         }
+    }
+}
+
+/// What HMM is asked for. It writes to `pfns`, which has an entry for each base page of `range`.
+fn hmm_range(
+    notifier: &IntervalNotifier,
+    range: &PageRange,
+    pfns: &mut [HmmPfn],
+    access: Access,
+) -> odp_bindings::hmm_range {
+    // CAST: The ends of a `PageRange` fit a `usize`; `HmmPfn` is a transparent `unsigned long`.
+    odp_bindings::hmm_range {
+        notifier: notifier.as_raw(),
+        notifier_seq: 0,
+        start: range.start().get() as usize,
+        end: range.end().get() as usize,
+        hmm_pfns: pfns.as_mut_ptr().cast(),
+        default_flags: access.request_flags(),
+        pfn_flags_mask: 0,
+        dev_private_owner: core::ptr::null_mut(),
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::{
     notifier::{IntervalNotifier, Invalidate, InvalidateLocked, Watch},
+    region::FaultWorkers,
     DmaMode, PageRange, PageShift, UserVa,
 };
 use core::{fmt::Debug, ptr::null_mut};
@@ -24,7 +25,7 @@ use kernel::{
     sync::{
         atomic::{Atomic, Relaxed},
         lock::spinlock::SpinLockGuard,
-        SpinLock,
+        Arc, SetOnce, SpinLock,
     },
     time::{delay::fsleep, Delta},
     uaccess::{UserPtr, UserSlice},
@@ -52,6 +53,29 @@ static SEED: Atomic<u64> = Atomic::new(1);
 /// Sets the seed of the suites that run from now on.
 pub fn set_seed(seed: u64) {
     SEED.store(seed, Relaxed);
+}
+
+/// The workers of the regions of all suites, since the first of them.
+static WORKERS: SetOnce<Arc<FaultWorkers>> = SetOnce::new();
+
+/// Who serves page faults.
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn workers() -> Result<Arc<FaultWorkers>> {
+    if WORKERS.as_ref().is_none() {
+        // Two suites may do this at a time.
+        WORKERS.populate(FaultWorkers::new()?);
+    }
+    WORKERS.as_ref().cloned().ok_or(ENOMEM)
+}
+
+/// What there is to be done when no suite runs any more.
+pub fn tear_down() {
+    if let Some(workers) = WORKERS.as_ref() {
+        workers.end(|_| ());
+    }
 }
 
 /// Random numbers (SplitMix64). Each test has the same ones in every run with the same seed.

@@ -1,21 +1,202 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Memory that HMM would hand out, but that a device must not be given.
+//! What the VMAs of an address space say: of memory that HMM would hand out, but that a device must not
+//! be given, and of page faults that nobody has to wait for.
 //!
 //! HMM reports what the CPU's page table maps. `get_user_pages()` also asks the VMA, and so refuses
 //! memory that the kernel itself cannot reach, and writes to shadow stacks: so must ODP.
 //!
 //! C header: [`include/linux/mm.h`](srctree/include/linux/mm.h)
 
-use crate::page::{PageRange, UserVa};
+use crate::{
+    hmm::Access,
+    page::{PageRange, PageShift, UserVa},
+};
+use core::ptr::NonNull;
 use kernel::{
     bindings,
+    error::{from_err_ptr, to_result},
     mm::{
-        virt::{vm_flags_t, VmaRef},
-        MmWithUser, MmapReadGuard,
+        virt::{flags, vm_flags_t, VmaRef},
+        MmWithUser,
     },
     prelude::*,
+    types::NotThreadSafe,
 };
+
+/// An address space whose mmap lock is held for reading: its VMAs stay.
+///
+/// The lock that `kernel::mm` has cannot be given up by a task that is being killed. Here it can, as
+/// who holds it for writing may wait for long: for a file system, say.
+///
+/// # Invariants
+///
+/// The current task holds the lock.
+pub(crate) struct ReadLocked<'a> {
+    mm: &'a MmWithUser,
+    _same_thread: NotThreadSafe,
+}
+
+impl<'a> ReadLocked<'a> {
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the current task is being killed.
+    pub(crate) fn new(mm: &'a MmWithUser) -> Result<Self> {
+        // SAFETY: `mm` is in use.
+        to_result(unsafe { odp_bindings::mmap_read_lock_killable(mm.as_raw()) })?;
+        // INVARIANT: Just taken.
+        Ok(Self {
+            mm,
+            _same_thread: NotThreadSafe,
+        })
+    }
+
+    /// Takes the lock if that needs no waiting.
+    pub(crate) fn without_waiting(mm: &'a MmWithUser) -> Option<Self> {
+        // SAFETY: `mm` is in use.
+        let locked = unsafe { bindings::mmap_read_trylock(mm.as_raw()) };
+
+        // INVARIANT: Just taken.
+        locked.then(|| Self {
+            mm,
+            _same_thread: NotThreadSafe,
+        })
+    }
+
+    /// The address space.
+    pub(crate) fn mm(&self) -> &MmWithUser {
+        self.mm
+    }
+
+    /// The VMA that holds the address `at`, or else the first after it.
+    fn at_or_after(&self, at: usize) -> Option<&VmaRef> {
+        // SAFETY: `mm` is in use and its mmap lock is held.
+        let vma = unsafe { bindings::find_vma(self.mm.as_raw(), at) };
+
+        // SAFETY: It is a VMA, and the lock is held for as long as it is used.
+        (!vma.is_null()).then(|| unsafe { VmaRef::from_raw(vma) })
+    }
+
+    /// Calls `check` for each VMA that `range` touches.
+    fn for_each(&self, range: &PageRange, check: impl Fn(&VmaRef) -> Result) -> Result {
+        // CAST: The ends of a `PageRange` fit a `usize`.
+        let (mut at, end) = (range.start().get() as usize, range.end().get() as usize);
+
+        while at < end {
+            match self.at_or_after(at) {
+                Some(vma) if vma.start() < end => {
+                    check(vma)?;
+                    at = vma.end();
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// [`check()`], with the lock held.
+    pub(crate) fn check(&self, range: &PageRange) -> Result {
+        self.for_each(range, |vma| {
+            if is_shadow_stack(vma) || is_secret(vma) {
+                return Err(EFAULT);
+            }
+            Ok(())
+        })
+    }
+
+    /// Faults in the page at `va` for `access`, if that cannot have to wait for user space or another
+    /// machine. Returns whether it was done.
+    pub(crate) fn fault_at_once(&self, va: UserVa, access: Access) -> bool {
+        const DONE: bindings::vm_fault_reason = bindings::vm_fault_reason_VM_FAULT_NOPAGE
+            | bindings::vm_fault_reason_VM_FAULT_LOCKED
+            | bindings::vm_fault_reason_VM_FAULT_MAJOR
+            | bindings::vm_fault_reason_VM_FAULT_DONE_COW;
+        // CAST: A user address fits a `usize`.
+        let at = va.get() as usize;
+        let Some(vma) = self.at_or_after(at).filter(|vma| vma.start() <= at) else {
+            return false;
+        };
+        let is_write = access == Access::Write;
+
+        // As HMM asks.
+        if vma.flags() & (flags::IO | flags::PFNMAP) != 0
+            || vma.flags() & flags::READ == 0
+            || is_write && vma.flags() & flags::WRITE == 0
+            || may_wait(vma, at, is_write)
+        {
+            return false;
+        }
+        let how = bindings::fault_flag_FAULT_FLAG_REMOTE
+            | bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY
+            | bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT
+            | match is_write {
+                true => bindings::fault_flag_FAULT_FLAG_WRITE,
+                false => 0,
+            };
+        // SAFETY: The VMA holds the address, and the mmap lock is held; a fault that does not wait
+        // leaves it held.
+        let result =
+            unsafe { bindings::handle_mm_fault(vma.as_ptr(), at, how, core::ptr::null_mut()) };
+        result & !DONE == 0
+    }
+}
+
+/// Whether a fault in `vma` at `at`, which is told not to wait, may do so all the same for somebody who
+/// never comes: file systems do as they please. Anonymous memory has none; tmpfs waits for what was
+/// swapped out; and where a disk is behind it, a page that is in the page cache is mapped, or read
+/// again, in bounded time. FUSE may claim to have a disk.
+fn may_wait(vma: &VmaRef, at: usize, is_write: bool) -> bool {
+    // SAFETY: The mmap lock keeps the VMA, and so its operations, its file and that one's mapping.
+    unsafe {
+        let vma = vma.as_ptr();
+        let Some(ops) = (*vma).vm_ops.as_ref() else {
+            return false;
+        };
+        let is_shared = (*vma).__bindgen_anon_2.vm_flags & flags::SHARED != 0;
+        let Some(file) = NonNull::new((*vma).vm_file) else {
+            return true;
+        };
+        let mapping = (*file.as_ptr()).f_mapping;
+
+        if is_write && is_shared && (ops.page_mkwrite.is_some() || ops.pfn_mkwrite.is_some()) {
+            return true;
+        }
+        let pages = at.wrapping_sub((*vma).__bindgen_anon_1.__bindgen_anon_1.vm_start)
+            >> PageShift::BASE.get();
+        let index = pages.wrapping_add((*vma).vm_pgoff);
+        if odp_bindings::shmem_mapping(mapping) {
+            // What was swapped out is a number.
+            let entry = bindings::xa_load(&raw mut (*mapping).i_pages, index);
+            return entry as usize & 1 != 0;
+        }
+        let superblock = (*(*mapping).host).i_sb;
+        if (*superblock).s_bdev.is_null()
+            || (*superblock).s_magic == bindings::FUSE_SUPER_MAGIC as usize
+        {
+            return true;
+        }
+        // CAST: Only compared.
+        if ops.fault.map(|fault| fault as usize) != Some(bindings::filemap_fault as usize) {
+            return true;
+        }
+        let Ok(folio) = from_err_ptr(odp_bindings::filemap_get_folio(mapping, index)) else {
+            return true;
+        };
+        let is_uptodate = odp_bindings::folio_test_uptodate(folio);
+
+        odp_bindings::folio_put(folio);
+        !is_uptodate
+    }
+}
+
+impl Drop for ReadLocked<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::mmap_read_unlock(self.mm.as_raw()) };
+    }
+}
 
 /// Checks the VMAs of `range`. Where there is none there is nothing to refuse.
 ///
@@ -25,23 +206,18 @@ use kernel::{
 /// # Errors
 ///
 /// `EFAULT` if `range` touches a VMA whose pages a device may not be given: `memfd_secret()`, which
-/// is not in the kernel's page table, and shadow stacks.
+/// is not in the kernel's page table, and shadow stacks; `EINTR` if the current task is being killed.
 pub(crate) fn check(mm: &MmWithUser, range: &PageRange) -> Result {
-    for_each(mm, range, |vma| {
-        if is_shadow_stack(vma) || is_secret(vma) {
-            return Err(EFAULT);
-        }
-        Ok(())
-    })
+    ReadLocked::new(mm)?.check(range)
 }
 
 /// Whether all VMAs of `range` map persistent memory directly.
 ///
 /// # Errors
 ///
-/// `EINVAL` if they do not.
+/// `EINVAL` if they do not; `EINTR` if the current task is being killed.
 pub(crate) fn check_persistent(mm: &MmWithUser, range: &PageRange) -> Result {
-    for_each(mm, range, |vma| {
+    ReadLocked::new(mm)?.for_each(range, |vma| {
         // SAFETY: `vma` is live and the mmap lock is held.
         match unsafe { odp_bindings::vma_is_dax(vma.as_ptr()) } {
             true => Ok(()),
@@ -50,43 +226,17 @@ pub(crate) fn check_persistent(mm: &MmWithUser, range: &PageRange) -> Result {
     })
 }
 
-/// The first address from `va` on that is in a VMA.
-pub(crate) fn first_from(mm: &MmWithUser, va: UserVa) -> Option<UserVa> {
-    let lock = mm.mmap_read_lock();
-    let start = at_or_after(mm, &lock, usize::try_from(va.get()).ok()?)?.start();
+/// The first address from `va` on that is in a VMA, if there is one.
+///
+/// # Errors
+///
+/// `EINTR` if the current task is being killed.
+pub(crate) fn first_from(mm: &MmWithUser, va: UserVa) -> Result<Option<UserVa>> {
+    let lock = ReadLocked::new(mm)?;
+    // CAST: A user address fits a `usize`.
+    let first = lock.at_or_after(va.get() as usize);
 
-    Some(va.max(UserVa::new(start as u64)))
-}
-
-/// Calls `check` for each VMA that `range` touches, with the mmap lock held for reading.
-fn for_each(mm: &MmWithUser, range: &PageRange, check: impl Fn(&VmaRef) -> Result) -> Result {
-    let lock = mm.mmap_read_lock();
-    // CAST: The ends of a `PageRange` fit a `usize`.
-    let (mut at, end) = (range.start().get() as usize, range.end().get() as usize);
-
-    while at < end {
-        match at_or_after(mm, &lock, at) {
-            Some(vma) if vma.start() < end => {
-                check(vma)?;
-                at = vma.end();
-            }
-            _ => break,
-        }
-    }
-    Ok(())
-}
-
-/// The VMA of `mm`, whose lock is `_locked`, that holds the address `at`, or else the first after it.
-fn at_or_after<'a>(
-    mm: &'a MmWithUser,
-    _locked: &'a MmapReadGuard<'_>,
-    at: usize,
-) -> Option<&'a VmaRef> {
-    // SAFETY: `mm` is in use and its mmap lock is held.
-    let vma = unsafe { bindings::find_vma(mm.as_raw(), at) };
-
-    // SAFETY: It is a VMA, and the lock is held for as long as it is used.
-    (!vma.is_null()).then(|| unsafe { VmaRef::from_raw(vma) })
+    Ok(first.map(|vma| va.max(UserVa::new(vma.start() as u64))))
 }
 
 // The flag is zero where the kernel has no shadow stacks.

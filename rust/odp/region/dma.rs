@@ -7,10 +7,11 @@
 //! invalidation.
 
 use super::{
-    address_space, bus::BusDevice, entry::PAGE_BYTES, fault::InUse, pages::Pages, shared::Shared,
-    window::Window, Region,
+    address_space, bus::BusDevice, entry::PAGE_BYTES, fault::InUse, look::Looked, pages::Pages,
+    shared::Shared, window::Window, Region,
 };
 use crate::{
+    charge::Memory,
     deadline::Deadline,
     dma::{DmaMap, DmaMode},
     hmm::HmmPfn,
@@ -101,6 +102,7 @@ impl Drop for Table {
 impl Pages for DmaPages {
     type Device = Arc<BusDevice>;
     type Hold<'a> = srcu::Guard<'a>;
+    type Jobs = ();
 
     const INTERRUPTIBLE: bool = true;
 
@@ -112,6 +114,9 @@ impl Pages for DmaPages {
         device.forget(region);
     }
 
+    /// Each fault is its task's own.
+    fn end(_jobs: &()) {}
+
     fn none() -> Self {
         Self(None)
     }
@@ -120,7 +125,13 @@ impl Pages for DmaPages {
         self.0.is_none()
     }
 
-    fn new(device: &Arc<BusDevice>, range: &PageRange, writable: bool) -> Result<Self> {
+    /// C's allocation is as it is.
+    fn new(
+        device: &Arc<BusDevice>,
+        range: &PageRange,
+        writable: bool,
+        _memory: Memory,
+    ) -> Result<Self> {
         Ok(Self(Some(Table::new(device, range, writable)?)))
     }
 
@@ -300,7 +311,7 @@ impl Region<DmaPages> {
         let bus = device.clone();
         // From here to where the device knows the region.
         let _hold = bus.hold()?;
-        let region = Self::of_range(device, range, access)?;
+        let region = Self::of_range(device, (), range, access)?;
 
         bus.remember(&region.shared)?;
         Ok(region)
@@ -350,7 +361,7 @@ impl Region<DmaPages> {
         let end = va.checked_add(len).map_err(|_| EFAULT)?;
 
         deadline.again()?;
-        self.fault_for_access(va, end, access, deadline)
+        self.fault_for_access(va, end, access, deadline, Looked::No)
     }
 
     /// Where the device finds the byte at `va` now, and how its page is mapped, if it is.

@@ -7,32 +7,29 @@
 //! far to look adapts to how often that was enough.
 
 use super::{
-    let_others_run,
+    look::Looked,
     pages::Pages,
     shared::Shared,
     window::{free, Window, WindowBox, WINDOW},
     Region,
 };
 use crate::{
-    charge,
+    charge::{self, Memory},
     deadline::Deadline,
-    page::{PageRange, PageShift, UserVa},
+    page::{PageRange, UserVa},
     snapshot::{PfnBuffer, Snapshot},
     task, vma, Access,
 };
-use core::ptr::NonNull;
+use core::{mem::replace, ptr::NonNull};
 use kernel::{
     mm::{MmWithUser, MmWithUserAsync},
     prelude::*,
     sync::{aref::ARef, rcu},
-    time::{delay::fsleep, Delta, Msecs},
+    time::{delay::fsleep, Delta},
 };
 
-/// How long a prefetch may lose against invalidations in one window.
-const PREFETCH_PATIENCE: Msecs = 10 * odp_bindings::HMM_RANGE_DEFAULT_TIMEOUT;
-
 /// How long to wait before the allocator is asked again.
-const PAUSE: Delta = Delta::from_millis(1);
+pub(super) const PAUSE: Delta = Delta::from_millis(1);
 
 /// A window that a fault or a DMA works on, so that it is not freed. It is only retired when its
 /// device goes.
@@ -66,22 +63,27 @@ impl<P: Pages> Drop for InUse<'_, P> {
 }
 
 /// What the walks of a fault have in common.
-struct Walk<'a> {
-    mm: &'a MmWithUser,
-    buffer: PfnBuffer,
-    deadline: &'a mut Deadline,
+pub(super) struct Walk<'a> {
+    pub(super) mm: &'a MmWithUser,
+    pub(super) buffer: PfnBuffer,
+    pub(super) deadline: &'a mut Deadline,
 }
 
 impl<P: Pages> Shared<P> {
     /// Holds the owner's address space, to walk it.
-    fn mm_in_use(&self) -> Result<ARef<MmWithUserAsync>> {
+    pub(super) fn mm_in_use(&self) -> Result<ARef<MmWithUserAsync>> {
         // The last user may go away meanwhile, and this may run where `exit_mmap()` must not.
         let mm = self.mm.mmget_not_zero().ok_or(EFAULT)?;
         Ok(MmWithUser::into_mmput_async(mm))
     }
 
     /// The window of `part`, which lies in one, made if there is none.
-    fn window(&self, part: &PageRange, mm: &MmWithUser) -> Result<InUse<'_, P>> {
+    pub(super) fn window(
+        &self,
+        part: &PageRange,
+        mm: &MmWithUser,
+        memory: Memory,
+    ) -> Result<InUse<'_, P>> {
         let index = self.index_of(part.start());
 
         loop {
@@ -91,7 +93,8 @@ impl<P: Pages> Shared<P> {
             let range = self.range.block(part.start(), WINDOW).ok_or(EFAULT)?;
             // The window has to be in the map when the device goes.
             let _hold = self.hold()?;
-            match self.windows.insert(index, WindowBox::new(self, mm, range)?) {
+            let window = WindowBox::new(self, mm, range, memory)?;
+            match self.windows.insert(index, window, memory) {
                 Ok(window) => {
                     // INVARIANT: A new window is counted as in use.
                     return Ok(InUse {
@@ -147,11 +150,25 @@ impl<P: Pages> InUse<'_, P> {
         )?;
         vma::check(walk.mm, part)?;
 
+        let there = self.enter(snapshot, part, wanted, access)?;
+        if there.is_none() {
+            walk.deadline.collided();
+        }
+        Ok(there)
+    }
+
+    /// Enters what a walk of `part` has seen. Else as [`InUse::attempt`].
+    pub(super) fn enter(
+        &self,
+        snapshot: Snapshot<'_>,
+        part: &PageRange,
+        wanted: &PageRange,
+        access: Access,
+    ) -> Result<Option<usize>> {
         let _hold = self.shared.hold()?;
         let mut locked = self.write();
+
         if !locked.enter(snapshot, self.shared.least)? {
-            drop(locked);
-            walk.deadline.collided();
             return Ok(None);
         }
         locked.prepare(wanted)?;
@@ -180,8 +197,15 @@ impl<P: Pages> InUse<'_, P> {
         Ok((before, locked.count(wanted, access)?))
     }
 
-    /// Brings in all of `wanted`. Returns how many of its pages had been missing.
-    fn bring_in(&self, walk: &mut Walk<'_>, wanted: &PageRange, access: Access) -> Result<usize> {
+    /// Brings in all of `wanted`, of which `looked` was seen. Returns how many of its pages had been
+    /// missing.
+    pub(super) fn bring_in(
+        &self,
+        walk: &mut Walk<'_>,
+        wanted: &PageRange,
+        access: Access,
+        mut looked: Looked,
+    ) -> Result<usize> {
         let pages = wanted.base_pages();
         let (before, there) = self.count_prepared(wanted, access)?;
         let missing = pages.saturating_sub(before);
@@ -190,7 +214,10 @@ impl<P: Pages> InUse<'_, P> {
             return Ok(missing);
         }
         loop {
-            let around = self.write().around(wanted);
+            let around = match replace(&mut looked, Looked::No) {
+                Looked::Absent => None,
+                _ => self.write().around(wanted),
+            };
             if let Some(block) = around {
                 match self.attempt(walk, &block, wanted, access) {
                     Ok(Some(there)) if there == pages => break,
@@ -212,7 +239,7 @@ impl<P: Pages> InUse<'_, P> {
     }
 
     /// Enters what there is of `part`. Returns the number of pages.
-    fn look(&self, walk: &mut Walk<'_>, part: &PageRange) -> Result<usize> {
+    pub(super) fn look(&self, walk: &mut Walk<'_>, part: &PageRange) -> Result<usize> {
         loop {
             if self.attempt(walk, part, part, Access::Snapshot)?.is_some() {
                 return self.write().count(part, Access::Read);
@@ -222,8 +249,8 @@ impl<P: Pages> InUse<'_, P> {
 }
 
 impl<P: Pages> Region<P> {
-    /// Brings in what an access wants of `[at, end)`, to the end of the window at most, or pauses,
-    /// for the access to try again.
+    /// Brings in what an access wants of `[at, end)`, to the end of the window at most, of which `looked`
+    /// was seen, or pauses, for the access to try again.
     ///
     /// # Errors
     ///
@@ -238,8 +265,9 @@ impl<P: Pages> Region<P> {
         end: UserVa,
         access: Access,
         deadline: &mut Deadline,
+        looked: Looked,
     ) -> Result {
-        match self.fault_once(at, end, access, deadline) {
+        match self.fault_once(at, end, access, deadline, looked) {
             Ok(missing) => {
                 self.shared.counters.count_fault(missing);
                 Ok(())
@@ -248,7 +276,9 @@ impl<P: Pages> Region<P> {
             Err(EBUSY | ENOMEM | EINTR | EAGAIN) => {
                 deadline.collided();
                 deadline.remaining().map_err(|_| EAGAIN)?;
-                fsleep(PAUSE);
+                if !task::is_being_killed() {
+                    fsleep(PAUSE);
+                }
                 Ok(())
             }
             Err(error) => Err(error),
@@ -261,104 +291,37 @@ impl<P: Pages> Region<P> {
         end: UserVa,
         access: Access,
         deadline: &mut Deadline,
+        looked: Looked,
     ) -> Result<usize> {
-        let wanted = self
-            .shared
-            .range
-            .block(at, WINDOW)
-            .and_then(|block| block.clip(at, end))
-            .filter(|wanted| wanted.start() <= at)
-            .ok_or(EFAULT)?;
+        let wanted = self.wanted(at, end)?;
         self.check_access(access)?;
 
         let mm = self.shared.mm_in_use()?;
         charge::with(&mm, || {
-            let window = self.shared.window(&wanted, &mm)?;
+            let window = self.shared.window(&wanted, &mm, Memory::Patient)?;
             let mut walk = Walk {
                 mm: &mm,
                 buffer: PfnBuffer::new(),
                 deadline,
             };
-            window.bring_in(&mut walk, &wanted, access)
+            window.bring_in(&mut walk, &wanted, access, looked)
         })
     }
 
-    fn check_access(&self, access: Access) -> Result {
+    /// The pages of `[at, end)`, to the end of the window at most.
+    pub(super) fn wanted(&self, at: UserVa, end: UserVa) -> Result<PageRange> {
+        self.shared
+            .range
+            .block(at, WINDOW)
+            .and_then(|block| block.clip(at, end))
+            .filter(|wanted| wanted.start() <= at)
+            .ok_or(EFAULT)
+    }
+
+    pub(super) fn check_access(&self, access: Access) -> Result {
         if access == Access::Write && !self.is_writable() {
             return Err(EPERM);
         }
-        Ok(())
-    }
-
-    /// Brings in `[va, va + len)` for `access`, or only what is resident for [`Access::Snapshot`].
-    ///
-    /// # Errors
-    ///
-    /// - `EFAULT` if it is not in the region, the process is gone, there is memory that a device must
-    ///   not have, or, where pages are to be faulted in, a hole;
-    /// - `EINVAL` if it is empty;
-    /// - `EPERM` if the region, or a mapping, is read-only and `access` is to write;
-    /// - `ECANCELED` after [`Region::stop`]; `EINTR` if the current task is being killed;
-    /// - `ERESTARTNOINTR`, for the system call to be made again, if there was another signal: the
-    ///   kernel gives up on the first notifier of an address space then;
-    /// - `EBUSY`, `ENOMEM`, `EHWPOISON` as [`Snapshot::walk`].
-    pub fn prefetch(&self, va: UserVa, len: u64, access: Access) -> Result {
-        let all = match PageRange::covering(va, len, PageShift::BASE) {
-            Err(EOVERFLOW) => return Err(EFAULT),
-            covering => covering?,
-        };
-        if !self.shared.range.contains(&all) {
-            return Err(EFAULT);
-        }
-        self.check_access(access)?;
-
-        let mm = self.shared.mm_in_use()?;
-        let mut at = all.start();
-
-        while at < all.end() {
-            self.check_stopped()?;
-            if task::is_being_killed() {
-                return Err(EINTR);
-            }
-            if access == Access::Snapshot {
-                // Where nothing is mapped there is nothing to look at, and a window is of no use.
-                match vma::first_from(&mm, at) {
-                    Some(mapped) if mapped < all.end() => at = at.max(mapped),
-                    _ => break,
-                }
-            }
-            let block = self.shared.range.block(at, WINDOW).ok_or(EFAULT)?;
-            let part = block.clip(at, all.end()).ok_or(EFAULT)?;
-
-            charge::with(&mm, || self.prefetch_part(&mm, &part, access))?;
-            at = part.end();
-            let_others_run();
-        }
-        Ok(())
-    }
-
-    fn prefetch_part(&self, mm: &MmWithUser, part: &PageRange, access: Access) -> Result {
-        let restart = |error| {
-            if error == EINTR {
-                ERESTARTNOINTR
-            } else {
-                error
-            }
-        };
-        let window = self.shared.window(part, mm).map_err(restart)?;
-        let mut walk = Walk {
-            mm,
-            buffer: PfnBuffer::new(),
-            deadline: &mut Deadline::after_msecs(PREFETCH_PATIENCE),
-        };
-        let pages = match access {
-            Access::Snapshot => window.look(&mut walk, part)?,
-            Access::Read | Access::Write => {
-                window.bring_in(&mut walk, part, access)?;
-                part.base_pages()
-            }
-        };
-        self.shared.counters.page_prefetch.add(pages as u64);
         Ok(())
     }
 }

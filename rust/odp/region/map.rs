@@ -11,7 +11,7 @@ use super::{
     pages::Pages,
     window::{Table, Window, WindowBox},
 };
-use crate::rwlock::ReadGuard;
+use crate::{charge::Memory, rwlock::ReadGuard};
 use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
     bindings,
@@ -99,7 +99,7 @@ impl<P: Pages> WindowMap<P> {
         }
     }
 
-    /// Puts a window in.
+    /// Puts a window in. What that takes is such `memory`.
     ///
     /// # Errors
     ///
@@ -108,17 +108,14 @@ impl<P: Pages> WindowMap<P> {
         &self,
         index: usize,
         window: WindowBox<P>,
+        memory: Memory,
     ) -> Result<NonNull<Window<P>>, (Error, WindowBox<P>)> {
         let raw = window.into_raw();
         // SAFETY: The array is initialised. The lock is dropped where memory is allocated.
         let inserted = to_result(unsafe {
             bindings::xa_lock(self.array.get());
-            let ret = bindings::__xa_insert(
-                self.array.get(),
-                index,
-                raw.as_ptr().cast(),
-                bindings::GFP_KERNEL_ACCOUNT,
-            );
+            let ret =
+                bindings::__xa_insert(self.array.get(), index, raw.as_ptr().cast(), memory.gfp());
             bindings::xa_unlock(self.array.get());
             ret
         });

@@ -3,6 +3,7 @@
 //! What kinds of device a region can serve: how they reach memory, and whether they can go.
 
 use crate::{
+    charge::Memory,
     hmm::HmmPfn,
     page::{PageIndex, PageRange, UmemPage},
     Access,
@@ -20,6 +21,9 @@ pub trait Pages: Sized + Send + Sync + 'static {
 
     /// The device stays, for as long as this is held.
     type Hold<'a>;
+
+    /// What is done for a region by others than its tasks.
+    type Jobs: Clone + Send + Sync;
 
     /// Whether faults are the affair of the calling task, so that its signals end them. Else they are
     /// a peer's, and whoever serves him tries again.
@@ -41,9 +45,17 @@ pub trait Pages: Sized + Send + Sync + 'static {
     /// Whether it is that.
     fn is_none(&self) -> bool;
 
-    /// Room for the pages of `range`, none of which is there. `writable` is whether the device may
-    /// write at all.
-    fn new(device: &Self::Device, range: &PageRange, writable: bool) -> Result<Self>;
+    /// Ends that, and takes no more of it.
+    fn end(jobs: &Self::Jobs);
+
+    /// Room for the pages of `range`, none of which is there, in such `memory`. `writable` is
+    /// whether the device may write at all.
+    fn new(
+        device: &Self::Device,
+        range: &PageRange,
+        writable: bool,
+        memory: Memory,
+    ) -> Result<Self>;
 
     /// Enters what a walk has `seen` of a page, which was validated under the lock. Returns whether
     /// there was nothing before.

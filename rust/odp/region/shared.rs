@@ -15,7 +15,11 @@ use kernel::{
     mm::Mm,
     new_work,
     prelude::*,
-    sync::{aref::ARef, atomic::Atomic, rcu, Arc, ArcBorrow},
+    sync::{
+        aref::ARef,
+        atomic::{Atomic, Full, Relaxed},
+        rcu, Arc, ArcBorrow,
+    },
     workqueue::{HasWork, Queue, Work, WorkItem},
 };
 
@@ -33,6 +37,8 @@ pub(super) struct Shared<P: Pages> {
     pub(super) windows: WindowMap<P>,
     pub(super) counters: Counters,
     pub(super) stopped: Atomic<bool>,
+    /// Who works with the region: its owner, and jobs. It ends with the last of them.
+    handles: Atomic<i32>,
     #[pin]
     reaper: Work<Self>,
 }
@@ -66,8 +72,19 @@ impl<P: Pages> Shared<P> {
             windows <- WindowMap::new(),
             counters: Counters::new(),
             stopped: Atomic::new(false),
+            handles: Atomic::new(1),
             reaper <- new_work!("odp_reaper"),
         })
+    }
+
+    /// One more works with the region.
+    pub(super) fn add_handle(&self) {
+        self.handles.fetch_add(1, Relaxed);
+    }
+
+    /// One less does. Returns whether it was the last.
+    pub(super) fn remove_handle(&self) -> bool {
+        self.handles.fetch_sub(1, Full) == 1
     }
 
     /// Keeps the device from going.

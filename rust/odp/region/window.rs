@@ -15,6 +15,7 @@
 
 use super::{pages::Pages, shared::Shared};
 use crate::{
+    charge::Memory,
     in_flight::InFlight,
     notifier::{IntervalNotifier, Invalidate, InvalidateLocked, Watch},
     page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
@@ -23,14 +24,7 @@ use crate::{
     Access,
 };
 use core::{mem::replace, ops::Deref, ptr::NonNull};
-use kernel::{
-    alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
-    bindings,
-    mm::MmWithUser,
-    prelude::*,
-    sync::static_lock_class,
-    types::Opaque,
-};
+use kernel::{bindings, mm::MmWithUser, prelude::*, sync::static_lock_class, types::Opaque};
 
 /// The address space is cut into windows of this size: what one page of entries describes.
 pub(super) const WINDOW: PageShift = PageShift::TWO_MIB;
@@ -404,14 +398,19 @@ impl<P: Pages> Inner<P> {
 pub(super) struct WindowBox<P: Pages>(Pin<KBox<Window<P>>>);
 
 impl<P: Pages> WindowBox<P> {
-    /// Makes a window of `range`, which lies in one, that is in use already.
+    /// Makes a window of `range`, which lies in one, that is in use already, in such `memory`.
     ///
     /// # Errors
     ///
     /// As [`Pages::new`] and [`IntervalNotifier::insert`]; `ENOMEM`.
-    pub(super) fn new(shared: &Shared<P>, mm: &MmWithUser, range: PageRange) -> Result<Self> {
+    pub(super) fn new(
+        shared: &Shared<P>,
+        mm: &MmWithUser,
+        range: PageRange,
+        memory: Memory,
+    ) -> Result<Self> {
         let table = Table {
-            pages: P::new(&shared.device, &range, shared.writable)?,
+            pages: P::new(&shared.device, &range, shared.writable, memory)?,
             present: 0,
             users: 1,
             waiting: 0,
@@ -428,10 +427,7 @@ impl<P: Pages> WindowBox<P> {
         });
         let window = Watch::new(mm, &range, inner);
 
-        Ok(Self(KBox::pin_init(
-            window,
-            GFP_KERNEL_ACCOUNT | __GFP_NOWARN,
-        )?))
+        Ok(Self(KBox::pin_init(window, memory.flags())?))
     }
 
     /// Gives the window away.

@@ -41,9 +41,9 @@ fn insert(shared: &Shared<CpuPages>, mm: &MmWithUser, index: usize) -> Result {
     let window = PageShift::TWO_MIB;
     let start = UserVa::new((index as u64) << window.get());
     let range = PageRange::covering(start, window.bytes(), PageShift::BASE)?;
-    let made = WindowBox::new(shared, mm, range)?;
+    let made = WindowBox::new(shared, mm, range, Memory::Patient)?;
 
-    match shared.windows.insert(index, made) {
+    match shared.windows.insert(index, made, Memory::Patient) {
         Ok(_) => Ok(()),
         Err((error, _window)) => Err(error),
     }

@@ -6,7 +6,7 @@
 use super::*;
 use crate::{
     region::map::Find,
-    tests::{eventually, same, Protection, Random, UserMemory, PAGE},
+    tests::{eventually, same, workers, Protection, Random, UserMemory, PAGE},
     Access,
 };
 use core::mem::MaybeUninit;
@@ -23,7 +23,7 @@ const LONGEST: usize = 5 * PAGE as usize;
 fn region(writable: bool) -> Result<(UserMemory, Region)> {
     let memory = UserMemory::new(PAGES, 512 - FIRST_WINDOW)?;
     let access = AccessFlags::local(writable);
-    let region = Region::new(memory.page(0), PAGES * PAGE, access)?;
+    let region = Region::new(&workers()?, memory.page(0), PAGES * PAGE, access)?;
 
     Ok((memory, region))
 }
@@ -34,7 +34,9 @@ fn read(region: &Region, va: UserVa, bytes: &mut [u8]) -> Result {
     let to = bytes.as_mut_ptr().cast::<MaybeUninit<u8>>();
 
     // SAFETY: The same bytes. What is written to them is initialised.
-    region.read(va, unsafe { core::slice::from_raw_parts_mut(to, len) })
+    region
+        .waiting()
+        .read(va, unsafe { core::slice::from_raw_parts_mut(to, len) })
 }
 
 /// A buffer of zeroes.
@@ -94,7 +96,7 @@ impl Compared {
         match random.below(6) {
             0 => {
                 self.new_bytes(at, len);
-                self.region.write(va, &self.bytes[..len])?;
+                self.region.waiting().write(va, &self.bytes[..len])?;
             }
             1 => {
                 self.new_bytes(at, len);
@@ -158,12 +160,14 @@ mod suite {
                     }
                 }
             }
-            let before = region.update(memory.at(at), |word| word.fetch_add(add, Relaxed))?;
+            let before = region
+                .waiting()
+                .update(memory.at(at), |word| word.fetch_add(add, Relaxed))?;
             assert!(same(fmt!("word at {at:#x}"), before, sums[i as usize]));
             sums[i as usize] = before.wrapping_add(add);
         }
         for odd in 1..8 {
-            let update = region.update(memory.at(odd), |_| ());
+            let update = region.waiting().update(memory.at(odd), |_| ());
             assert_eq!(update, Err(EINVAL));
         }
         Ok(())
@@ -194,7 +198,10 @@ mod suite {
         );
         // Nothing is anywhere.
         assert_eq!(read(&region, UserVa::new(0), &mut []), Ok(()));
-        assert_eq!(region.write(UserVa::new(1 << 47), &bytes[..1]), Err(EFAULT));
+        assert_eq!(
+            region.waiting().write(UserVa::new(1 << 47), &bytes[..1]),
+            Err(EFAULT)
+        );
         Ok(())
     }
 
@@ -215,11 +222,14 @@ mod suite {
             Err(EFAULT)
         );
         assert_eq!(read(&region, memory.page(5), &mut bytes[..8]), Ok(()));
-        assert_eq!(region.write(memory.page(5), &bytes[..8]), Err(EFAULT));
+        assert_eq!(
+            region.waiting().write(memory.page(5), &bytes[..8]),
+            Err(EFAULT)
+        );
         // It can be had once it is there.
         memory.replace(3, 3, Protection::Write)?;
         assert_eq!(read(&region, memory.page(2), &mut bytes[..over]), Ok(()));
-        assert_eq!(region.write(memory.page(5), &bytes[..8]), Ok(()));
+        assert_eq!(region.waiting().write(memory.page(5), &bytes[..8]), Ok(()));
         Ok(())
     }
 
@@ -231,8 +241,11 @@ mod suite {
         memory.write(0, &[7; 16])?;
         assert_eq!(read(&region, memory.page(0), &mut bytes), Ok(()));
         assert!(bytes.iter().all(|byte| *byte == 7));
-        assert_eq!(region.write(memory.page(0), &[9; 16]), Err(EFAULT));
-        assert_eq!(region.update(memory.page(0), |_| ()), Err(EFAULT));
+        assert_eq!(
+            region.waiting().write(memory.page(0), &[9; 16]),
+            Err(EFAULT)
+        );
+        assert_eq!(region.waiting().update(memory.page(0), |_| ()), Err(EFAULT));
         assert_eq!(
             region.prefetch(memory.page(0), PAGE, Access::Write),
             Err(EPERM)
@@ -255,13 +268,17 @@ mod suite {
         let mut bytes = buffer(LONGEST)?;
 
         // One window, and within it all at once.
-        region.write(memory.page(0), &bytes[..4 * PAGE as usize])?;
+        region
+            .waiting()
+            .write(memory.page(0), &bytes[..4 * PAGE as usize])?;
         assert_eq!(faults(), (4, 1));
         read(&region, memory.page(0), &mut bytes[..4 * PAGE as usize])?;
         assert_eq!(faults(), (4, 1));
         // Two windows.
         let over = 2 * PAGE as usize;
-        region.write(memory.page(FIRST_WINDOW - 1), &bytes[..over])?;
+        region
+            .waiting()
+            .write(memory.page(FIRST_WINDOW - 1), &bytes[..over])?;
         assert_eq!(faults(), (6, 3));
         memory.unmap(0, PAGES)?;
         assert_eq!(counters.page_invalidations.get(), 6);
@@ -319,7 +336,7 @@ mod suite {
         );
         region.stop();
         assert_eq!(region.prefetch(start, PAGE, Access::Read), Err(ECANCELED));
-        assert_eq!(region.flush(start, PAGE), Err(ECANCELED));
+        assert_eq!(region.waiting().flush(start, PAGE), Err(ECANCELED));
         Ok(())
     }
 
@@ -333,7 +350,9 @@ mod suite {
 
         for _ in 0..50 {
             assert_eq!(windows(), 0);
-            region.write(memory.page(FIRST_WINDOW - 1), &[1; 2 * PAGE as usize])?;
+            region
+                .waiting()
+                .write(memory.page(FIRST_WINDOW - 1), &[1; 2 * PAGE as usize])?;
             assert_eq!(windows(), 2);
             memory.replace(0, PAGES, Protection::Write)?;
             assert!(eventually(|| windows() == 0));
@@ -346,7 +365,7 @@ mod suite {
         let (memory, region) = region(true)?;
         let mut bytes = buffer(8)?;
 
-        region.write(memory.page(FIRST_WINDOW), &[5; 8])?;
+        region.waiting().write(memory.page(FIRST_WINDOW), &[5; 8])?;
         drop(region);
         memory.read(FIRST_WINDOW * PAGE, &mut bytes)?;
         assert!(bytes.iter().all(|byte| *byte == 5));
@@ -358,7 +377,7 @@ mod suite {
         let (memory, _region) = region(true)?;
         let new = |va: u64, len| {
             let access = AccessFlags::local(true);
-            Region::new(UserVa::new(va), len, access).map(|_| ())
+            Region::new(&workers()?, UserVa::new(va), len, access).map(|_| ())
         };
 
         assert_eq!(new(memory.page(0).get(), 0), Err(EINVAL));
@@ -367,9 +386,9 @@ mod suite {
         // What has no memory may be registered. It is found out at the first access.
         assert_eq!(new(0, 1), Ok(()));
         assert_eq!(new(1 << 47, 1 << 20), Ok(()));
-        let all = Region::implicit(AccessFlags::local(true))?;
-        assert_eq!(all.write(memory.page(1), &[1]), Ok(()));
-        assert_eq!(all.write(UserVa::new(0), &[1]), Err(EFAULT));
+        let all = Region::implicit(&workers()?, AccessFlags::local(true))?;
+        assert_eq!(all.waiting().write(memory.page(1), &[1]), Ok(()));
+        assert_eq!(all.waiting().write(UserVa::new(0), &[1]), Err(EFAULT));
         Ok(())
     }
 }

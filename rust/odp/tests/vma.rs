@@ -34,7 +34,7 @@ mod suite {
             let should = found.map(|page| memory.at(at.max(page as u64 * PAGE)));
 
             let is = with_mm(|mm| Ok(first_from(mm, memory.at(at))))?;
-            assert!(same(fmt!("from {at:#x}"), is, should));
+            assert!(same(fmt!("from {at:#x}"), is, Ok(should)));
         }
         Ok(())
     }
@@ -45,7 +45,7 @@ mod suite {
 
         with_mm(|mm| {
             for va in [1 << 47, 1 << 63, u64::MAX] {
-                assert_eq!(first_from(mm, UserVa::new(va)), None);
+                assert_eq!(first_from(mm, UserVa::new(va)), Ok(None));
             }
             Ok(())
         })
@@ -57,7 +57,7 @@ mod suite {
         let asked = |range: &PageRange| {
             let starts = core::cell::RefCell::new(KVec::new());
             with_mm(|mm| {
-                for_each(mm, range, |vma| {
+                ReadLocked::new(mm)?.for_each(range, |vma| {
                     let start = vma.start() as u64;
                     Ok(starts.borrow_mut().push(start, GFP_KERNEL)?)
                 })
@@ -86,7 +86,7 @@ mod suite {
 
         memory.replace(8, 4, Protection::Read)?;
         let refused = with_mm(|mm| {
-            for_each(mm, &memory.range()?, |_| {
+            ReadLocked::new(mm)?.for_each(&memory.range()?, |_| {
                 times.set(times.get() + 1);
                 Err(EFAULT)
             })

@@ -41,8 +41,11 @@ impl Region {
 
         with_mm(|mm| {
             let shared = Arc::pin_init(Shared::new((), mm, range, true, least), GFP_KERNEL)?;
-            let made = WindowBox::new(&shared, mm, range)?;
-            let window = shared.windows.insert(0, made).map_err(|(error, _)| error)?;
+            let made = WindowBox::new(&shared, mm, range, Memory::Patient)?;
+            let window = shared
+                .windows
+                .insert(0, made, Memory::Patient)
+                .map_err(|(error, _)| error)?;
 
             Ok(Self {
                 memory,

@@ -12,5 +12,5 @@ type Pages = odp::CpuPages;
 type Pages = odp::DmaPages;
 
 pub fn write(region: &Region<Pages>, bytes: &[u8]) -> Result {
-    region.write(UserVa::new(0), bytes) //~ ERROR E0599: no method named write found
+    region.waiting().write(UserVa::new(0), bytes) //~ ERROR E0599: no method named waiting found
 }

@@ -2,14 +2,8 @@
 
 //! `ibv_advise_mr()`: prefetching, now or later. Errors are those of mlx5.
 
-use super::{ffi, mr::OdpMr};
-use kernel::{
-    alloc::flags::GFP_KERNEL_ACCOUNT,
-    impl_has_work, new_work,
-    prelude::*,
-    sync::Arc,
-    workqueue::{Work, WorkItem},
-};
+use super::mr::OdpMr;
+use kernel::{prelude::*, sync::Arc};
 use odp::Access;
 
 /// A part of an MR to bring in. The MR may be deregistered meanwhile: then it gives up.
@@ -33,54 +27,28 @@ impl Target {
         Ok(())
     }
 
-    /// Brings it in.
+    /// Brings it in, and waits for that.
     ///
     /// # Errors
     ///
-    /// As [`odp::Region::prefetch`].
+    /// As [`odp::Region::prefetch_and_wait`].
     pub(crate) fn prefetch(&self, access: Access) -> Result {
         self.mr.prefetch(self.iova, self.length, access)
     }
 }
 
-/// Prefetches that the caller does not wait for.
-#[pin_data]
-struct Later {
-    targets: KVVec<Option<Target>>,
-    access: Access,
-    #[pin]
-    work: Work<Later>,
-}
-
-impl_has_work! {
-    impl HasWork<Later> for Later { self.work }
-}
-
-impl WorkItem for Later {
-    type Pointer = Pin<KBox<Self>>;
-
-    fn run(this: Pin<KBox<Self>>) {
-        for target in this.targets.iter().flatten() {
-            // It is advice: a target that cannot be had does not keep the others.
-            let _ = target.prefetch(this.access);
-        }
-    }
-}
-
-/// Brings targets in from a worker.
+/// Has targets brought in by workers, each for itself.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
-pub(crate) fn prefetch_later(targets: KVVec<Option<Target>>, access: Access) -> Result {
-    let later = KBox::pin_init(
-        pin_init!(Later {
-            targets,
-            access,
-            work <- new_work!("rxe_odp_prefetch"),
-        }),
-        GFP_KERNEL_ACCOUNT,
-    )?;
-    ffi::work_queue().enqueue(later);
+pub(crate) fn prefetch_later(targets: &[Option<Target>], access: Access) -> Result {
+    for target in targets.iter().flatten() {
+        match target.mr.prefetch_later(target.iova, target.length, access) {
+            Err(ENOMEM) => return Err(ENOMEM),
+            // It is advice: a target that cannot be had does not keep the others.
+            _ => (),
+        }
+    }
     Ok(())
 }

@@ -5,20 +5,23 @@
 //! An MR's `odp` is a reference of ours: set when the MR is registered, before anybody can find it,
 //! and dropped when the last reference to the MR is gone.
 
+mod netlink;
+mod wait;
+
 use super::{
     advise::{self, Target},
-    mr::{AtomicOp, OdpMr},
+    mr::{AtomicOp, MrIo, OdpMr},
 };
 use core::ptr::NonNull;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    bindings,
     prelude::*,
     sync::{Arc, ArcBorrow},
-    workqueue::Queue,
 };
-use odp::{umem::AccessFlags, Access};
-use rxe_bindings::{ib_mr, ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr};
+use netlink::{rxe_odp_fill_res_mr_entry, rxe_odp_fill_stat_mr_entry};
+use odp::{region::Parks, umem::AccessFlags, Access};
+use rxe_bindings::{ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr, rxe_odp_wait};
+use wait::{rxe_odp_exit, rxe_odp_init, rxe_odp_is_waiting, rxe_odp_leave, with_memory, workers};
 
 /// Fails to compile where a function does not have the type that C gives it.
 macro_rules! exports {
@@ -41,6 +44,10 @@ exports! {
     rxe_odp_check_rereg,
     rxe_odp_fill_res_mr_entry,
     rxe_odp_fill_stat_mr_entry,
+    rxe_odp_is_waiting,
+    rxe_odp_leave,
+    rxe_odp_init,
+    rxe_odp_exit,
 }
 
 /// What C expects of a function that succeeds or fails.
@@ -69,6 +76,8 @@ fn responder_state(result: Result) -> resp_states {
         Ok(()) => rxe_bindings::resp_states_RESPST_NONE,
         // The peer will try again.
         Err(EAGAIN) => rxe_bindings::resp_states_RESPST_ERR_RNR,
+        // We shall.
+        Err(EINPROGRESS) => rxe_bindings::resp_states_RESPST_EXIT,
         Err(EINVAL) => rxe_bindings::resp_states_RESPST_ERR_MISALIGNED_ATOMIC,
         Err(_) => rxe_bindings::resp_states_RESPST_ERR_RKEY_VIOLATION,
     }
@@ -91,7 +100,10 @@ unsafe extern "C" fn rxe_odp_mr_init_user(
     // SAFETY: `mr` is ours to set up.
     unsafe { rxe_bindings::rxe_mr_init(access, mr) };
 
-    let registered = OdpMr::register(start, length, iova, AccessFlags::from_raw(access))
+    let registered = workers()
+        .and_then(|workers| {
+            OdpMr::register(&workers, start, length, iova, AccessFlags::from_raw(access))
+        })
         .and_then(|odp| Ok(Arc::new(odp, GFP_KERNEL_ACCOUNT)?));
     errno(registered.map(|odp| {
         // SAFETY: As above.
@@ -156,11 +168,13 @@ unsafe extern "C" fn rxe_odp_check_rereg(mr: *mut rxe_mr, flags: c_int, access: 
     }))
 }
 
-/// Copies between an MR and `addr`: 0, `-EFAULT` for good or `-EAGAIN` for now.
+/// Copies between an MR and `addr`: 0, `-EFAULT` for good, `-EAGAIN` for now, or `-EINPROGRESS` if the
+/// task of `wait` has parked.
 ///
 /// # Safety
 ///
-/// As C's contract: `mr` is a live MR, and `addr` has `length` bytes that nobody else uses.
+/// As C's contract: `mr` is a live MR, and `addr` has `length` bytes that nobody else uses. The task of
+/// `wait` calls.
 #[no_mangle]
 unsafe extern "C" fn rxe_odp_mr_copy(
     mr: *mut rxe_mr,
@@ -168,6 +182,7 @@ unsafe extern "C" fn rxe_odp_mr_copy(
     addr: *mut c_void,
     length: c_int,
     dir: rxe_bindings::rxe_mr_copy_dir,
+    wait: *mut rxe_odp_wait,
 ) -> c_int {
     let Ok(length) = usize::try_from(length) else {
         return EINVAL.to_errno();
@@ -175,18 +190,19 @@ unsafe extern "C" fn rxe_odp_mr_copy(
     if length == 0 {
         return 0;
     }
-    // SAFETY: By C's contract.
-    errno(unsafe { odp_of(mr) }.and_then(|odp| match dir {
+    let copy = |memory: &mut MrIo<'_, Parks<'_>>| match dir {
         // SAFETY: By C's contract.
-        rxe_bindings::rxe_mr_copy_dir_RXE_FROM_MR_OBJ => odp.read(iova, unsafe {
+        rxe_bindings::rxe_mr_copy_dir_RXE_FROM_MR_OBJ => memory.read(iova, unsafe {
             core::slice::from_raw_parts_mut(addr.cast(), length)
         }),
         // SAFETY: By C's contract.
-        rxe_bindings::rxe_mr_copy_dir_RXE_TO_MR_OBJ => odp.write(iova, unsafe {
+        rxe_bindings::rxe_mr_copy_dir_RXE_TO_MR_OBJ => memory.write(iova, unsafe {
             core::slice::from_raw_parts(addr.cast(), length)
         }),
         _ => Err(EINVAL),
-    }))
+    };
+    // SAFETY: By C's contract.
+    errno(unsafe { odp_of(mr).and_then(|odp| with_memory(odp, wait, copy)) })
 }
 
 /// Runs `f` while no atomic operation is under way on an MR without on-demand paging.
@@ -219,7 +235,7 @@ unsafe fn valid_odp_of<'a>(mr: *const rxe_mr) -> Result<ArcBorrow<'a, OdpMr>> {
 ///
 /// # Safety
 ///
-/// As C's contract: `mr` is a live MR, and `orig_val` may be written.
+/// As C's contract: `mr` is a live MR, and `orig_val` may be written. The task of `wait` calls.
 #[no_mangle]
 unsafe extern "C" fn rxe_odp_atomic_op(
     mr: *mut rxe_mr,
@@ -228,6 +244,7 @@ unsafe extern "C" fn rxe_odp_atomic_op(
     compare: u64,
     swap_add: u64,
     orig_val: *mut u64,
+    wait: *mut rxe_odp_wait,
 ) -> resp_states {
     let op = match u32::try_from(opcode) {
         Ok(rxe_bindings::IB_OPCODE_RC_COMPARE_SWAP) => AtomicOp::CompareSwap {
@@ -237,8 +254,13 @@ unsafe extern "C" fn rxe_odp_atomic_op(
         _ => AtomicOp::FetchAdd(swap_add),
     };
     // SAFETY: By C's contract.
-    let odp = unsafe { valid_odp_of(mr) };
-    let before = odp.and_then(|odp| odp.atomic(iova, op, with_atomic_ops_lock));
+    let before = unsafe {
+        valid_odp_of(mr).and_then(|odp| {
+            with_memory(odp, wait, |memory| {
+                memory.atomic(iova, op, with_atomic_ops_lock)
+            })
+        })
+    };
 
     // SAFETY: By C's contract.
     responder_state(before.map(|before| unsafe { orig_val.write(before) }))
@@ -248,26 +270,37 @@ unsafe extern "C" fn rxe_odp_atomic_op(
 ///
 /// # Safety
 ///
-/// As C's contract: `mr` is a live MR.
+/// As C's contract: `mr` is a live MR. The task of `wait` calls.
 #[no_mangle]
 unsafe extern "C" fn rxe_odp_do_atomic_write(
     mr: *mut rxe_mr,
     iova: u64,
     value: u64,
+    wait: *mut rxe_odp_wait,
 ) -> resp_states {
     // SAFETY: By C's contract.
-    responder_state(unsafe { valid_odp_of(mr) }.and_then(|odp| odp.atomic_write(iova, value)))
+    responder_state(unsafe {
+        valid_odp_of(mr)
+            .and_then(|odp| with_memory(odp, wait, |memory| memory.atomic_write(iova, value)))
+    })
 }
 
-/// A responder's flush to persistent memory: 0, `-EFAULT` or `-EAGAIN`.
+/// A responder's flush to persistent memory: 0, `-EFAULT`, `-EAGAIN` or `-EINPROGRESS`.
 ///
 /// # Safety
 ///
-/// As C's contract: `mr` is a live MR.
+/// As C's contract: `mr` is a live MR. The task of `wait` calls.
 #[no_mangle]
-unsafe extern "C" fn rxe_odp_flush_pmem_iova(mr: *mut rxe_mr, iova: u64, length: u64) -> c_int {
+unsafe extern "C" fn rxe_odp_flush_pmem_iova(
+    mr: *mut rxe_mr,
+    iova: u64,
+    length: u64,
+    wait: *mut rxe_odp_wait,
+) -> c_int {
     // SAFETY: By C's contract.
-    errno(unsafe { odp_of(mr) }.and_then(|odp| odp.flush(iova, length)))
+    errno(unsafe {
+        odp_of(mr).and_then(|odp| with_memory(odp, wait, |memory| memory.flush(iova, length)))
+    })
 }
 
 /// Finds the ODP half of the MR of an lkey. It outlives the MR, which does not wait for us.
@@ -297,12 +330,6 @@ unsafe fn find(pd: *mut ib_pd, lkey: u32) -> Result<Arc<OdpMr>> {
         rxe_bindings::__rxe_put(&raw mut (*mr).elem);
         found
     }
-}
-
-/// rxe's own work queue, which its module empties before it goes.
-pub(crate) fn work_queue() -> &'static Queue {
-    // SAFETY: It is set while there is a device, and lives for ever as far as this code does.
-    unsafe { Queue::from_raw(rxe_bindings::rxe_wq) }
 }
 
 /// What an advice asks for.
@@ -346,6 +373,11 @@ unsafe extern "C" fn rxe_ib_advise_mr(
             iova: element.addr,
             length: element.length.into(),
         };
+        // After the look-up: an MR that the device's end has not met sees that it goes.
+        // SAFETY: `pd` is live, and so is its device.
+        if unsafe { rxe_bindings::rxe_odp_is_going((*pd).device) } {
+            return Err(ENODEV);
+        }
         found.check(access)?;
         Ok::<_, Error>(found)
     };
@@ -361,113 +393,6 @@ unsafe extern "C" fn rxe_ib_advise_mr(
         for (slot, element) in targets.iter_mut().zip(elements) {
             *slot = Some(target(element, access)?);
         }
-        advise::prefetch_later(targets, access)
+        advise::prefetch_later(&targets, access)
     }))
-}
-
-/// Fills a nested attribute of a netlink message: all of it, or nothing.
-///
-/// # Safety
-///
-/// `msg` must be a live message under construction.
-unsafe fn nested(
-    msg: *mut bindings::sk_buff,
-    kind: rxe_bindings::rdma_nldev_attr,
-    fill: impl FnOnce() -> bool,
-) -> c_int {
-    // SAFETY: By the caller's promise. CAST: Attributes are small positive numbers.
-    let nest = unsafe { rxe_bindings::nla_nest_start(msg, kind as c_int) };
-
-    if nest.is_null() {
-        return EMSGSIZE.to_errno();
-    }
-    // SAFETY: As above; `nest` was started in `msg`.
-    unsafe {
-        if fill() {
-            rxe_bindings::nla_nest_end(msg, nest);
-            0
-        } else {
-            rxe_bindings::nla_nest_cancel(msg, nest);
-            EMSGSIZE.to_errno()
-        }
-    }
-}
-
-/// # Safety
-///
-/// `ibmr` must be a live MR of rxe.
-unsafe fn odp_of_ib<'a>(ibmr: *mut ib_mr) -> Option<ArcBorrow<'a, OdpMr>> {
-    // SAFETY: By the caller's promise it is embedded in one.
-    unsafe { odp_of(kernel::container_of!(ibmr, rxe_mr, ibmr)).ok() }
-}
-
-/// `rdma resource show mr`: what kind of region it is.
-///
-/// # Safety
-///
-/// As C's contract: `ibmr` is a live MR of rxe, `msg` a message under construction.
-#[no_mangle]
-unsafe extern "C" fn rxe_odp_fill_res_mr_entry(
-    msg: *mut bindings::sk_buff,
-    ibmr: *mut ib_mr,
-) -> c_int {
-    // SAFETY: By C's contract.
-    let Some(odp) = (unsafe { odp_of_ib(ibmr) }) else {
-        return 0;
-    };
-    let kind = match odp.is_implicit() {
-        true => c"implicit",
-        false => c"explicit",
-    };
-    // SAFETY: By C's contract; the strings are copied.
-    unsafe {
-        nested(
-            msg,
-            rxe_bindings::rdma_nldev_attr_RDMA_NLDEV_ATTR_DRIVER,
-            || {
-                let (name, kind) = (c"odp".as_char_ptr(), kind.as_char_ptr());
-                rxe_bindings::rdma_nl_put_driver_string(msg, name, kind) == 0
-            },
-        )
-    }
-}
-
-/// `rdma statistic show mr`: the counters of a region.
-///
-/// # Safety
-///
-/// As [`rxe_odp_fill_res_mr_entry`].
-#[no_mangle]
-unsafe extern "C" fn rxe_odp_fill_stat_mr_entry(
-    msg: *mut bindings::sk_buff,
-    ibmr: *mut ib_mr,
-) -> c_int {
-    // SAFETY: By C's contract.
-    let Some(odp) = (unsafe { odp_of_ib(ibmr) }) else {
-        return 0;
-    };
-    let counters = odp.counters();
-    let entries = [
-        (c"page_faults", &counters.page_faults),
-        (c"page_faults_handled", &counters.page_faults_handled),
-        (c"page_invalidations", &counters.page_invalidations),
-        (
-            c"page_invalidations_handled",
-            &counters.page_invalidations_handled,
-        ),
-        (c"page_prefetch", &counters.page_prefetch),
-    ];
-    // SAFETY: By C's contract; the names are copied.
-    unsafe {
-        nested(
-            msg,
-            rxe_bindings::rdma_nldev_attr_RDMA_NLDEV_ATTR_STAT_HWCOUNTERS,
-            || {
-                entries.iter().all(|(name, counter)| {
-                    let (name, value) = (name.as_char_ptr(), counter.get());
-                    rxe_bindings::rdma_nl_stat_hwcounter_entry(msg, name, value) == 0
-                })
-            },
-        )
-    }
 }

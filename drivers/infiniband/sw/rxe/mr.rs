@@ -2,12 +2,19 @@
 
 //! A memory region with on-demand paging: addresses as peers use them (IOVA) to user memory.
 
-use core::mem::MaybeUninit;
+use core::{mem::MaybeUninit, task::Waker};
 use kernel::{
     prelude::*,
-    sync::atomic::{Full, Release},
+    sync::{
+        atomic::{Full, Release},
+        Arc,
+    },
 };
-use odp::{region::Counters, umem::AccessFlags, Access, Region, UserVa};
+use odp::{
+    region::{Counters, Io, Missing, Parked, Parks},
+    umem::AccessFlags,
+    Access, FaultWorkers, Region, UserVa,
+};
 
 /// What is to be done to the eight bytes of an atomic operation.
 #[derive(Clone, Copy)]
@@ -38,6 +45,7 @@ impl OdpMr {
     /// - `EOVERFLOW` if the range wraps around;
     /// - `ENOMEM`.
     pub(crate) fn register(
+        workers: &Arc<FaultWorkers>,
         start: u64,
         length: u64,
         iova: u64,
@@ -47,8 +55,8 @@ impl OdpMr {
         let start = UserVa::new(start);
         let region = match implicit {
             true if iova != 0 => return Err(EINVAL),
-            true => Region::implicit(access)?,
-            false => Region::new(start, length, access)?,
+            true => Region::implicit(workers, access)?,
+            false => Region::new(workers, start, length, access)?,
         };
 
         if access.is_flush_persistent() {
@@ -78,86 +86,48 @@ impl OdpMr {
         self.start.checked_add(offset).map_err(|_| EFAULT)
     }
 
-    /// Copies from the MR.
-    ///
-    /// # Errors
-    ///
-    /// `EFAULT` for good, `EAGAIN` for now.
-    pub(crate) fn read(&self, iova: u64, to: &mut [MaybeUninit<u8>]) -> Result {
-        let va = self.user_va(iova, to.len() as u64)?;
-        self.region.read(va, to)
+    /// The memory, for a task that parks where it is not there: see [`Region::parking`].
+    pub(crate) fn parking<'a>(
+        &'a self,
+        parked: &'a mut Parked,
+        waker: &'a Waker,
+    ) -> MrIo<'a, Parks<'a>> {
+        MrIo {
+            mr: self,
+            io: self.region.parking(parked, waker),
+        }
     }
 
-    /// Copies to the MR.
-    ///
-    /// # Errors
-    ///
-    /// As [`OdpMr::read`].
-    pub(crate) fn write(&self, iova: u64, from: &[u8]) -> Result {
-        let va = self.user_va(iova, from.len() as u64)?;
-        self.region.write(va, from)
+    /// The memory, for a task that waits.
+    #[cfg(odp_kunit)]
+    pub(crate) fn waiting(&self) -> MrIo<'_, odp::region::Waits> {
+        MrIo {
+            mr: self,
+            io: self.region.waiting(),
+        }
     }
 
-    /// Does an atomic operation, and returns what was there before. `locked` is called to do it
-    /// with the lock held that keeps out those on MRs without on-demand paging.
+    /// Brings `[iova, iova + len)` in, and waits for that.
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `iova` is not aligned to eight bytes, else as [`OdpMr::read`].
-    pub(crate) fn atomic(
-        &self,
-        iova: u64,
-        op: AtomicOp,
-        locked: impl FnOnce(&mut dyn FnMut()),
-    ) -> Result<u64> {
-        let va = self.user_va(iova, size_of::<u64>() as u64)?;
-
-        self.region.update(va, |word| {
-            let mut before = 0;
-            locked(&mut || {
-                before = match op {
-                    AtomicOp::CompareSwap { compare, swap } => {
-                        word.cmpxchg(compare, swap, Full).unwrap_or_else(|old| old)
-                    }
-                    AtomicOp::FetchAdd(add) => word.fetch_add(add, Full),
-                };
-            });
-            before
-        })
-    }
-
-    /// Writes eight bytes at once, after all that was written before.
-    ///
-    /// # Errors
-    ///
-    /// As [`OdpMr::atomic`].
-    pub(crate) fn atomic_write(&self, iova: u64, value: u64) -> Result {
-        let va = self.user_va(iova, size_of::<u64>() as u64)?;
-        self.region.update(va, |word| word.store(value, Release))
-    }
-
-    /// Makes `[iova, iova + len)` persistent.
-    ///
-    /// # Errors
-    ///
-    /// As [`OdpMr::read`], and `EFAULT` if the memory is not of a kind that can be; `ECANCELED`
-    /// after [`OdpMr::stop`].
-    pub(crate) fn flush(&self, iova: u64, len: u64) -> Result {
-        let va = self.user_va(iova, len)?;
-        self.region.flush(va, len)
-    }
-
-    /// Brings `[iova, iova + len)` in.
-    ///
-    /// # Errors
-    ///
-    /// As [`Region::prefetch`].
+    /// As [`Region::prefetch_and_wait`].
     pub(crate) fn prefetch(&self, iova: u64, len: u64, access: Access) -> Result {
         let va = self.user_va(iova, len)?;
-        self.region.prefetch(va, len, access)
+        self.region.prefetch_and_wait(va, len, access)
     }
 
-    /// Makes what takes long give up, before the MR is waited for.
+    /// Has `[iova, iova + len)` brought in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Region::prefetch_later`].
+    pub(crate) fn prefetch_later(&self, iova: u64, len: u64, access: Access) -> Result {
+        let va = self.user_va(iova, len)?;
+        self.region.prefetch_later(va, len, access)
+    }
+
+    /// Ends what workers do for the MR, and makes what takes long give up, before the MR is waited for.
     pub(crate) fn stop(&self) {
         self.region.stop();
     }
@@ -175,5 +145,82 @@ impl OdpMr {
     /// What happened to the MR.
     pub(crate) fn counters(&self) -> &Counters {
         self.region.counters()
+    }
+}
+
+/// The memory of an MR, at the addresses of peers. Where it is not there, `M` is asked.
+pub(crate) struct MrIo<'a, M: Missing> {
+    mr: &'a OdpMr,
+    io: Io<'a, M>,
+}
+
+impl<M: Missing> MrIo<'_, M> {
+    /// Copies from the MR.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` for good, `EAGAIN` for now, `EINPROGRESS` if it has parked.
+    pub(crate) fn read(&mut self, iova: u64, to: &mut [MaybeUninit<u8>]) -> Result {
+        let va = self.mr.user_va(iova, to.len() as u64)?;
+        self.io.read(va, to)
+    }
+
+    /// Copies to the MR.
+    ///
+    /// # Errors
+    ///
+    /// As [`MrIo::read`].
+    pub(crate) fn write(&mut self, iova: u64, from: &[u8]) -> Result {
+        let va = self.mr.user_va(iova, from.len() as u64)?;
+        self.io.write(va, from)
+    }
+
+    /// Does an atomic operation, and returns what was there before. `locked` is called to do it
+    /// with the lock held that keeps out those on MRs without on-demand paging.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `iova` is not aligned to eight bytes, else as [`MrIo::read`].
+    pub(crate) fn atomic(
+        &mut self,
+        iova: u64,
+        op: AtomicOp,
+        locked: impl FnOnce(&mut dyn FnMut()),
+    ) -> Result<u64> {
+        let va = self.mr.user_va(iova, size_of::<u64>() as u64)?;
+
+        self.io.update(va, |word| {
+            let mut before = 0;
+            locked(&mut || {
+                before = match op {
+                    AtomicOp::CompareSwap { compare, swap } => {
+                        word.cmpxchg(compare, swap, Full).unwrap_or_else(|old| old)
+                    }
+                    AtomicOp::FetchAdd(add) => word.fetch_add(add, Full),
+                };
+            });
+            before
+        })
+    }
+
+    /// Writes eight bytes at once, after all that was written before.
+    ///
+    /// # Errors
+    ///
+    /// As [`MrIo::atomic`].
+    pub(crate) fn atomic_write(&mut self, iova: u64, value: u64) -> Result {
+        let va = self.mr.user_va(iova, size_of::<u64>() as u64)?;
+        self.io.update(va, |word| word.store(value, Release))
+    }
+
+    /// Makes `[iova, iova + len)` persistent.
+    ///
+    /// # Errors
+    ///
+    /// As [`MrIo::read`], and `EFAULT` if the memory is not of a kind that can be; `ECANCELED`
+    /// after [`OdpMr::stop`].
+    pub(crate) fn flush(&mut self, iova: u64, len: u64) -> Result {
+        let va = self.mr.user_va(iova, len)?;
+        self.io.flush(va, len)
     }
 }

@@ -35,3 +35,62 @@
  	}
  	...+>
  }
+
+// Nobody is to wait in a device that goes.
+@device_goes@
+@@
+ rxe_dellink(struct ib_device *dev)
+ {
++	rxe_odp_device_stop(to_rdev(dev));
+ 	rxe_net_del(dev);
+ 	...
+ }
+
+// Who serves page faults.
+@init@
+@@
+ rxe_module_init(...)
+ {
+ 	<+...
++	err = rxe_odp_init();
++	if (err)
++		return err;
+ 	err = rxe_alloc_wq();
+ 	...+>
+ }
+
+@init_failed@
+@@
+ rxe_module_init(...)
+ {
+ 	<+...
+ 	err = rxe_alloc_wq();
+ 	if (err)
+-		return err;
++	{
++		rxe_odp_exit();
++		return err;
++	}
+ 	...+>
+ }
+
+@init_undone@
+@@
+ rxe_module_init(...)
+ {
+ 	<+...
+ 	rxe_destroy_wq();
++	rxe_odp_exit();
+ 	return err;
+ 	...+>
+ }
+
+@exit@
+@@
+ rxe_module_exit(...)
+ {
+ 	...
+ 	rxe_destroy_wq();
++	rxe_odp_exit();
+ 	...
+ }

@@ -1,28 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// The responder has done its part, and will not do it again: wait for memory.
+// The responder has done its part, and will not do it again: park, and take the response
+// up again when the memory is there.
 @read_not_ready@
 @@
  do_read(...)
  {
- 	...
- 	ret =
--	    copy_data(qp->pd,
-+	    rxe_odp_copy_patiently(qp,
- 	              ...);
- 	...
+ 	<+...
+-	ret = copy_data(qp->pd, IB_ACCESS_LOCAL_WRITE, &wqe->dma, payload_addr(pkt),
+-			payload_size(pkt), RXE_TO_MR_OBJ);
++	ret = rxe_odp_copy_to_local(qp, &wqe->dma, payload_addr(pkt), payload_size(pkt));
++	if (ret == -EINPROGRESS)
++		return COMPST_EXIT;
+ 	...+>
  }
 
 @atomic_not_ready@
 @@
  do_atomic(...)
  {
- 	...
- 	ret =
--	    copy_data(qp->pd,
-+	    rxe_odp_copy_patiently(qp,
- 	              ...);
- 	...
+ 	<+...
+-	ret = copy_data(...);
++	ret = rxe_odp_copy_to_local(qp, &wqe->dma, &atomic_orig, sizeof(atomic_orig));
++	if (ret == -EINPROGRESS)
++		return COMPST_EXIT;
+ 	...+>
+ }
+
+@keep_response@
+@@
+ rxe_completer(...)
+ {
+ 	<+...
+-	if (pkt)
++	if (pkt && !rxe_odp_keep_response(qp, skb))
+ 		free_pkt(pkt);
+ 	...+>
+ }
+
+// A queue pair that is about to go, or to begin anew, has parked for nothing.
+@drain_parked@
+@@
+ rxe_completer(...)
+ {
+ 	<+...
+ 	flush_send_queue(qp, notify);
+ 	spin_unlock_irqrestore(&qp->state_lock, flags);
++	rxe_odp_leave_sender(qp);
+ 	goto exit;
+ 	...+>
  }
 
 // Who waited in vain, because his queue pair goes, did nothing wrong.

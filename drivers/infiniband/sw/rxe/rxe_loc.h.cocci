@@ -26,3 +26,50 @@ typedef u64;
 -			    unsigned int
 +			    u64
 			    length);
+
+// Memory that is not there is parked for.
+@mr_copy@
+@@
+ int rxe_mr_copy(struct rxe_mr *mr, u64 iova, void *addr,
+ 		unsigned int length, enum rxe_mr_copy_dir dir
++		, struct rxe_odp_wait *wait
+ 		);
+
+@copy_data@
+@@
+ int copy_data(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
+ 	       void *addr, int length, enum rxe_mr_copy_dir dir
++	       , struct rxe_odp_wait *wait
+ 	       );
+
+@flush@
+@@
+ int rxe_flush_pmem_iova(struct rxe_mr *mr, u64 iova, u64 length
++			, struct rxe_odp_wait *wait
+ 			);
+
+@odp_mr_copy@
+@@
+ int rxe_odp_mr_copy(struct rxe_mr *mr, u64 iova, void *addr, int length,
+ 		    enum rxe_mr_copy_dir dir
++		    , struct rxe_odp_wait *wait
+ 		    );
+
+@odp_atomic_op@
+@@
+ enum resp_states rxe_odp_atomic_op(struct rxe_mr *mr, u64 iova, int opcode,
+ 				   u64 compare, u64 swap_add, u64 *orig_val
++				   , struct rxe_odp_wait *wait
+ 				   );
+
+@odp_flush@
+@@
+ int rxe_odp_flush_pmem_iova(struct rxe_mr *mr, u64 iova, u64 length
++			    , struct rxe_odp_wait *wait
+ 			    );
+
+@odp_atomic_write@
+@@
+ enum resp_states rxe_odp_do_atomic_write(struct rxe_mr *mr, u64 iova, u64 value
++					 , struct rxe_odp_wait *wait
+ 					 );

@@ -69,3 +69,52 @@ expression length, rest;
  	return err;
  	...+>
  }
+
+// Memory that is not there is parked for.
+@mr_copy@
+@@
+ int rxe_mr_copy(struct rxe_mr *mr, u64 iova, void *addr,
+ 		unsigned int length, enum rxe_mr_copy_dir dir
++		, struct rxe_odp_wait *wait
+ 		)
+ {
+ 	...
+ }
+
+@odp_mr_copy@
+@@
+ rxe_mr_copy(...)
+ {
+ 	<+...
+ 	rxe_odp_mr_copy(mr, iova, addr, length, dir
++			, wait
+ 			)
+ 	...+>
+ }
+
+@copy_data_wait@
+@@
+ int copy_data(struct rxe_pd *pd, int access, struct rxe_dma_info *dma,
+ 	       void *addr, int length, enum rxe_mr_copy_dir dir
++	       , struct rxe_odp_wait *wait
+ 	       )
+ {
+ 	<+...
+ 	rxe_mr_copy(mr, iova, addr, bytes, dir
++		    , wait
+ 		    )
+ 	...+>
+ }
+
+@flush_wait@
+@@
+ int rxe_flush_pmem_iova(struct rxe_mr *mr, u64 start, u64 length
++			, struct rxe_odp_wait *wait
+ 			)
+ {
+ 	<+...
+ 	rxe_odp_flush_pmem_iova(mr, start, length
++				, wait
+ 				)
+ 	...+>
+ }

@@ -15,41 +15,45 @@
 
 // A region that is being deregistered gets no more windows. It looks at their number
 // after it has changed its state; here it is the other way round.
-@bind_counts@
-@@
- rxe_bind_mw(...)
- {
- 	<+...
-+	if (mr) {
-+		atomic_inc(&mr->num_mw);
-+		smp_mb__after_atomic();
-+	}
- 	ret = rxe_check_bind_mw(...);
- 	...+>
- }
-
-@bind_uncounts@
-@@
- rxe_bind_mw(...)
- {
- 	...
- err_unlock:
-+	if (mr)
-+		atomic_dec(&mr->num_mw);
- 	spin_unlock_bh(&mw->lock);
- 	...
- }
-
 @bind_to_valid@
 @@
  rxe_check_bind_mw(...)
  {
  	<+...
- 	if (!mr)
- 		return 0;
+ 	if (access & IB_ZERO_BASED) { ... }
+ 	else { ... }
 +
-+	if (unlikely(READ_ONCE(mr->state) != RXE_MR_STATE_VALID))
++	atomic_inc(&mr->num_mw);
++	smp_mb__after_atomic();
++	if (unlikely(READ_ONCE(mr->state) != RXE_MR_STATE_VALID)) {
++		atomic_dec(&mr->num_mw);
 +		return -EINVAL;
++	}
+ 	return 0;
+ 	...+>
+ }
+
+@bind_is_counted@
+@@
+ rxe_do_bind_mw(...)
+ {
+ 	<+...
+ 	mw->mr = mr;
+-	atomic_inc(&mr->num_mw);
+ 	rxe_get(mr);
+ 	...+>
+ }
+
+// Nothing of a region is touched after the reference to it is gone.
+@rebind_order@
+@@
+ rxe_do_bind_mw(...)
+ {
+ 	<+...
+-	rxe_put(mw->mr);
+ 	atomic_dec(&mw->mr->num_mw);
++	rxe_put(mw->mr);
+ 	mw->mr = NULL;
  	...+>
  }
 

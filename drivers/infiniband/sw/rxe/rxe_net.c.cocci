@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // A packet that was sent does not keep its queue pair: it may wait for long, in a queue
-// of the network's, or of a local queue pair that waits for memory.
+// of the network's, or of a local queue pair that has parked.
 @packet_gone@
 @@
  rxe_skb_tx_dtor(...)
@@ -45,6 +45,17 @@ expression err;
  	rxe_counter_inc(rxe, RXE_CNT_SEND_ERR);
 -	return err;
 +	return min(err, 0);
+ 	...+>
+ }
+
+// Nobody is to wait in a device that goes.
+@device_goes@
+@@
+ rxe_notify(...)
+ {
+ 	<+...
++	rxe_odp_device_stop(rxe);
+ 	ib_unregister_device_queued(&rxe->ib_dev);
  	...+>
  }
 

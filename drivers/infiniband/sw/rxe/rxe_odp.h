@@ -20,6 +20,16 @@ int rxe_odp_check_rereg(struct rxe_mr *mr, int flags, int access);
 int rxe_odp_fill_res_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
 int rxe_odp_fill_stat_mr_entry(struct sk_buff *msg, struct ib_mr *ibmr);
 
+/* Whether the job of @wait, which is not NULL, has not come to an end. */
+bool rxe_odp_is_waiting(const struct rxe_odp_wait *wait);
+
+/* Ends the waiting: from here on the task is not scheduled for it. */
+void rxe_odp_leave(struct rxe_odp_wait *wait);
+
+/* With the module. The second waits for page faults that cannot be ended, and tells whose. */
+int rxe_odp_init(void);
+void rxe_odp_exit(void);
+
 /* The access flags that a new MR may have, given that it has @access. */
 static inline int rxe_odp_supported_access(int access)
 {
@@ -27,6 +37,8 @@ static inline int rxe_odp_supported_access(int access)
 		return RXE_ACCESS_SUPPORTED_MR | IB_ACCESS_HUGETLB;
 	return RXE_ACCESS_SUPPORTED_MR;
 }
+
+/* --- Who has parked ------------------------------------------------------------------ */
 
 /* Whether a request may still be worked on; checked under the lock of its state. */
 static inline bool rxe_odp_qp_lives(struct rxe_qp *qp)
@@ -40,17 +52,31 @@ static inline bool rxe_odp_qp_lives(struct rxe_qp *qp)
 	return lives;
 }
 
-/* --- Who goes -------------------------------------------------------------------------- */
+/* Whether the completer of @qp has parked, and has no reason to look again. */
+static inline bool rxe_odp_completer_waits(struct rxe_qp *qp)
+{
+	return unlikely(qp->comp_wait.job) && rxe_odp_is_waiting(&qp->comp_wait) &&
+	       rxe_odp_qp_lives(qp);
+}
 
-/* What the packet before was for. */
+/* What @qp has parked for is not wanted any more. */
+static inline void rxe_odp_leave_sender(struct rxe_qp *qp)
+{
+	rxe_odp_leave(&qp->req_wait);
+	rxe_odp_leave(&qp->comp_wait);
+}
+
 static inline void rxe_odp_leave_receiver(struct rxe_qp *qp)
 {
 	struct rxe_mr *mr = qp->resp.mr;
 
+	rxe_odp_leave(&qp->resp_wait);
 	qp->resp.mr = NULL;
 	if (mr)
 		rxe_put(mr);
 }
+
+/* --- Who goes -------------------------------------------------------------------------- */
 
 /* A type 2 window is not its queue pair's any more; held: the window's lock, or all of it. */
 static inline void rxe_odp_leave_qp(struct rxe_mw *mw)
@@ -111,13 +137,17 @@ static inline void rxe_odp_run_task(struct rxe_task *task)
 
 /*
  * Before the references to @qp are waited for: its tasks empty its queues, now and when
- * another packet comes; windows and packets that were sent let go of it.
+ * another packet comes, and leave what they have parked for; windows and packets that
+ * were sent let go of it.
  */
 static inline void rxe_odp_qp_stop(struct rxe_qp *qp)
 {
 	struct sock *sk = qp->sk ? qp->sk->sk : NULL;
 	unsigned long flags;
 
+	/* Called again: all that was done. */
+	if (qp->elem.gone)
+		return;
 	spin_lock_irqsave(&qp->state_lock, flags);
 	qp->valid = 0;
 	spin_unlock_irqrestore(&qp->state_lock, flags);
@@ -156,7 +186,7 @@ static inline void rxe_odp_packet_gone(struct sock *sk)
 	read_unlock_irqrestore(&sk->sk_callback_lock, flags);
 }
 
-/* Before the references to @mr are waited for. */
+/* Before the references to @mr are waited for. Whoever has parked for it finds it gone. */
 static inline void rxe_odp_retire_mr(struct rxe_mr *mr)
 {
 	WRITE_ONCE(mr->state, RXE_MR_STATE_INVALID);
@@ -166,6 +196,27 @@ static inline void rxe_odp_retire_mr(struct rxe_mr *mr)
 		rxe_odp_take_windows(to_rdev(mr->ibmr.device), NULL, mr);
 	if (is_odp_mr(mr))
 		rxe_odp_mr_stop(mr);
+}
+
+/* Before @rxe goes: no system call waits in it any more for a page fault. */
+static inline void rxe_odp_device_stop(struct rxe_dev *rxe)
+{
+	struct rxe_pool_elem *elem;
+	unsigned long index;
+
+	WRITE_ONCE(rxe->odp_going, true);
+	/* Whoever uses an MR that comes after this look at them sees that. */
+	smp_mb();
+	xa_for_each(&rxe->mr_pool.xa, index, elem) {
+		struct rxe_mr *mr = rxe_pool_get_index(&rxe->mr_pool, index);
+
+		if (!mr)
+			continue;
+		if (is_odp_mr(mr))
+			rxe_odp_mr_stop(mr);
+		rxe_put(mr);
+		cond_resched();
+	}
 }
 
 /*
@@ -187,20 +238,47 @@ static inline int rxe_odp_wait_for_references(struct rxe_pool_elem *elem)
 	return wait_for_completion_killable(&elem->complete);
 }
 
-/* Like copy_data(), but waits for memory that is not ready as long as @qp lives. */
-static inline int rxe_odp_copy_patiently(struct rxe_qp *qp, int access,
-					 struct rxe_dma_info *dma, void *addr,
-					 int length, enum rxe_mr_copy_dir dir)
+/* --- The requester and the completer ---------------------------------------------------- */
+
+/* @pkt will be made anew: it asks for an ACK then if it did now. */
+static inline void rxe_odp_uncount_packet(struct rxe_qp *qp, struct rxe_pkt_info *pkt)
+{
+	if (qp_type(qp) != IB_QPT_RC)
+		return;
+	if (bth_ack(pkt))
+		qp->req.noack_pkts = RXE_MAX_PKT_PER_ACK + 1;
+	else
+		qp->req.noack_pkts--;
+}
+
+/*
+ * copy_data() of what came for a request of @qp. The responder will not send it again, so
+ * as long as @qp lives it is tried until there is memory.
+ */
+static inline int rxe_odp_copy_to_local(struct rxe_qp *qp, struct rxe_dma_info *dma,
+					void *addr, int length)
 {
 	int err;
 
 	do {
-		err = copy_data(qp->pd, access, dma, addr, length, dir);
+		err = copy_data(qp->pd, IB_ACCESS_LOCAL_WRITE, dma, addr, length,
+				RXE_TO_MR_OBJ, &qp->comp_wait);
 	} while (err == -EAGAIN && rxe_odp_qp_lives(qp));
+	qp->comp_parked = err == -EINPROGRESS;
 	return err;
 }
 
-/* What to tell the user after rxe_odp_copy_patiently() has failed. */
+/* Whether the completer has parked just now. Then the response is the next one to come. */
+static inline bool rxe_odp_keep_response(struct rxe_qp *qp, struct sk_buff *skb)
+{
+	if (likely(!qp->comp_parked))
+		return false;
+	qp->comp_parked = false;
+	skb_queue_head(&qp->resp_pkts, skb);
+	return true;
+}
+
+/* What to tell the user after rxe_odp_copy_to_local() has failed. */
 static inline enum ib_wc_status rxe_odp_copy_status(int err)
 {
 	return err == -EAGAIN ? IB_WC_WR_FLUSH_ERR : IB_WC_LOC_PROT_ERR;
@@ -234,6 +312,8 @@ static inline enum ib_wc_status rxe_odp_flush_status(const struct rxe_send_wqe *
 	return IB_WC_WR_FLUSH_ERR;
 }
 
+/* --- The responder --------------------------------------------------------------------- */
+
 /*
  * Whether @qp took a receive request from its SRQ for a message that then had to
  * wait for memory. Messages of RC go on where they were; of a datagram, or of UC,
@@ -253,14 +333,38 @@ static inline bool rxe_odp_holds_srq_wqe(struct rxe_qp *qp)
 	return true;
 }
 
+/* Whether memory is not there yet, or cannot be had now. */
+static inline bool rxe_odp_is_not_ready(int err)
+{
+	return unlikely(err == -EAGAIN || err == -EINPROGRESS);
+}
+
 /*
- * The next state after an operation ended in @state. If it will be asked for
- * again then @res, which it just took, is for that.
+ * The next state after that. If @qp has parked nothing is sent, and the packet is left
+ * where it is.
+ */
+static inline enum resp_states rxe_odp_not_ready(struct rxe_qp *qp, int err)
+{
+	struct rxe_mr *mr = qp->resp.mr;
+
+	if (err == -EAGAIN)
+		return RESPST_ERR_RNR;
+	qp->resp.mr = NULL;
+	if (mr)
+		rxe_put(mr);
+	return RESPST_EXIT;
+}
+
+/*
+ * The next state after an operation ended in @state. If it will be looked at again then
+ * @res, which it just took, is for that.
  */
 static inline enum resp_states
 rxe_odp_not_done(struct rxe_qp *qp, struct resp_res *res, enum resp_states state)
 {
-	if (state == RESPST_ERR_RNR) {
+	if (state == RESPST_EXIT)
+		rxe_odp_not_ready(qp, -EINPROGRESS);
+	if (state == RESPST_ERR_RNR || state == RESPST_EXIT) {
 		free_rd_atomic_resource(res);
 		qp->resp.res_head = res - qp->resp.resources;
 		qp->resp.res = NULL;
@@ -269,9 +373,9 @@ rxe_odp_not_done(struct rxe_qp *qp, struct resp_res *res, enum resp_states state
 }
 
 /*
- * The next state after a READ response of @opcode could not be filled. Before
- * the first one the peer is told to ask again, as if he had not yet. Later, and
- * where he did ask again, RNR is not understood: the task tries again itself.
+ * The next state after a READ response of @opcode could not be filled. Before the first
+ * one all is as if the peer had not asked yet. Later, and where he did ask again, RNR is
+ * not understood: the task tries again itself.
  */
 static inline enum resp_states
 rxe_odp_read_failed(struct rxe_qp *qp, struct resp_res *res, int opcode, int err)
@@ -279,15 +383,15 @@ rxe_odp_read_failed(struct rxe_qp *qp, struct resp_res *res, int opcode, int err
 	bool first = opcode == IB_OPCODE_RC_RDMA_READ_RESPONSE_ONLY ||
 		     opcode == IB_OPCODE_RC_RDMA_READ_RESPONSE_FIRST;
 
-	if (err != -EAGAIN)
+	if (!rxe_odp_is_not_ready(err))
 		return RESPST_ERR_RKEY_VIOLATION;
 	if (first && !res->replay) {
 		qp->resp.msn--;
-		return rxe_odp_not_done(qp, res, RESPST_ERR_RNR);
+		return rxe_odp_not_done(qp, res, rxe_odp_not_ready(qp, err));
 	}
 	if (first)
 		res->state = rdatm_res_state_new;
-	return RESPST_DONE;
+	return err == -EINPROGRESS ? RESPST_EXIT : RESPST_DONE;
 }
 
 #endif /* RXE_ODP_H */

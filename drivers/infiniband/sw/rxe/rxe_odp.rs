@@ -5,7 +5,8 @@
 //! The rest of the driver is C, from the kernel's own source; this crate takes the place of its
 //! `rxe_odp.c`.
 //!
-//! - [`ffi`]: what C calls, and what it is made of;
+//! - [`ffi`]: what C calls, and what it is made of; `ffi/wait.rs`: queue pairs that park;
+//!   `ffi/netlink.rs`: what `rdma` shows;
 //! - [`mr`]: a memory region, from the addresses that peers use to those of the process;
 //! - [`advise`]: prefetches, by `ibv_advise_mr()`.
 //!

@@ -35,6 +35,28 @@
  	...
  }
 
+// What has parked is scheduled again.
+@sender_waits@
+@@
+ rxe_qp_init_req(...)
+ {
+ 	<+...
+ 	rxe_init_task(&qp->send_task, qp, rxe_sender);
++	qp->req_wait.task = &qp->send_task;
++	qp->comp_wait.task = &qp->send_task;
+ 	...+>
+ }
+
+@receiver_waits@
+@@
+ rxe_qp_init_resp(...)
+ {
+ 	<+...
+ 	rxe_init_task(&qp->recv_task, qp, rxe_receiver);
++	qp->resp_wait.task = &qp->recv_task;
+ 	...+>
+ }
+
 // A READ that is under way has its place in what was freed. And what has come while the
 // task was disabled, told nobody.
 @resources_anew@
@@ -47,5 +69,17 @@
  	...
  	rxe_enable_task(&qp->recv_task);
 +	rxe_sched_task(&qp->recv_task);
+ 	...+>
+ }
+
+// A request that had parked, and was told while the send queue was drained, told nobody.
+@ready_again@
+@@
+ rxe_qp_from_attr(...)
+ {
+ 	<+...
+ 	qp->attr.qp_state = attr->qp_state;
++	if (attr->qp_state == IB_QPS_RTS)
++		rxe_sched_task(&qp->send_task);
  	...+>
  }

@@ -1,20 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Memory that was not ready may be the next time: nothing was sent or consumed.
+// Memory that is not there is parked for.
+@payload_wait@
+@@
+ finish_packet(...)
+ {
+ 	<+...
+ 	copy_data(qp->pd, 0, &wqe->dma, payload_addr(pkt), payload, RXE_FROM_MR_OBJ
++		  , &qp->req_wait
+ 		  )
+ 	...+>
+ }
+
+// The packet is made anew when the memory is there, or may be: nothing was sent or consumed.
 @request_not_ready@
 @@
  rxe_requester(...)
  {
  	<+...
  	err = finish_packet(qp, av, wqe, &pkt, skb, payload);
-+	if (err == -EAGAIN) {
++	if (err == -EAGAIN || err == -EINPROGRESS) {
++		rxe_odp_uncount_packet(qp, &pkt);
 +		kfree_skb(skb);
 +		if (ah)
 +			rxe_put(ah);
-+		rxe_sched_task(&qp->send_task);
++		if (err == -EAGAIN)
++			rxe_sched_task(&qp->send_task);
 +		goto exit;
 +	}
  	...+>
+ }
+
+// While the completer has parked the requester waits too: a retry would put the request
+// back that the response is for.
+@sender_parked@
+@@
+ rxe_sender(...)
+ {
+ 	int req_ret;
+ 	int comp_ret;
++	if (rxe_odp_completer_waits(qp))
++		return -EAGAIN;
+ 	...
  }
 
 // The responder says RNR to these too. Sent again without their address, they

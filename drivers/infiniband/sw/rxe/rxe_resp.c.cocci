@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //
-// Memory that is not ready, -EAGAIN, is no error of the peer's: he is told to come
-// again later (RNR), and everything is left as it was before he came.
+// Memory that is not ready is no error of the peer's, and everything is left as it was
+// before he came. Where it will be, -EINPROGRESS, the queue pair has parked: his packet
+// stays at the head of the queue, and is looked at again. Where it may never be, -EAGAIN,
+// he is told to come again later (RNR).
 
 // A request that comes again has its receive request already.
 @srq_wqe_held@
@@ -22,9 +24,12 @@
  send_data_in(...)
  {
  	...
- 	err = copy_data(...);
-+	if (err == -EAGAIN)
-+		return RESPST_ERR_RNR;
+-	err = copy_data(qp->pd, IB_ACCESS_LOCAL_WRITE, &qp->resp.wqe->dma, data_addr,
+-			data_len, RXE_TO_MR_OBJ);
++	err = copy_data(qp->pd, IB_ACCESS_LOCAL_WRITE, &qp->resp.wqe->dma, data_addr,
++			data_len, RXE_TO_MR_OBJ, &qp->resp_wait);
++	if (rxe_odp_is_not_ready(err))
++		return rxe_odp_not_ready(qp, err);
  	...
  }
 
@@ -33,9 +38,12 @@
  write_data_in(...)
  {
  	...
- 	err = rxe_mr_copy(...);
-+	if (err == -EAGAIN)
-+		return RESPST_ERR_RNR;
+ 	err = rxe_mr_copy(qp->resp.mr, qp->resp.va + qp->resp.offset, payload_addr(pkt),
+ 			  data_len, RXE_TO_MR_OBJ
++			  , &qp->resp_wait
+ 			  );
++	if (rxe_odp_is_not_ready(err))
++		return rxe_odp_not_ready(qp, err);
  	...
  }
 
@@ -55,11 +63,34 @@
  {
  	<+...
 -	if (rxe_flush_pmem_iova(mr, start, length))
-+	err = rxe_flush_pmem_iova(mr, start, length);
-+	if (err == -EAGAIN)
-+		return rxe_odp_not_done(qp, res, RESPST_ERR_RNR);
++	err = rxe_flush_pmem_iova(mr, start, length, &qp->resp_wait);
++	if (rxe_odp_is_not_ready(err))
++		return rxe_odp_not_done(qp, res, rxe_odp_not_ready(qp, err));
 +	if (err)
  		return get_rkey_violation_state(pkt);
+ 	...+>
+ }
+
+@atomic_wait@
+@@
+ atomic_reply(...)
+ {
+ 	<+...
+ 	rxe_odp_atomic_op(...,
+ 			  &res->atomic.orig_val
++			  , &qp->resp_wait
+ 			  )
+ 	...+>
+ }
+
+@atomic_write_wait@
+@@
+ atomic_write_reply(...)
+ {
+ 	<+...
+ 	rxe_odp_do_atomic_write(mr, iova, value
++				, &qp->resp_wait
+ 				)
  	...+>
  }
 
@@ -90,7 +121,9 @@
  read_reply(...)
  {
  	<+...
- 	err = rxe_mr_copy(...);
+ 	err = rxe_mr_copy(mr, res->read.va, payload_addr(&ack_pkt), payload, RXE_FROM_MR_OBJ
++			  , &qp->resp_wait
+ 			  );
  	if (err) {
  		kfree_skb(skb);
  		state =
@@ -164,9 +197,9 @@
  	...+>
  }
 
-// A queue pair that is about to go, or to begin anew, has no use for what the packet
-// before was for.
-@drain_mr@
+// A queue pair that is about to go, or to begin anew, has parked for nothing, and has no
+// more use for what the packet before was for.
+@drain_parked@
 @@
  rxe_receiver(...)
  {

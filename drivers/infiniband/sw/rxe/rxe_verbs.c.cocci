@@ -40,7 +40,8 @@
  	...+>
  }
 
-// What works on the MR for long is ended first, and it gets no more windows.
+// What works on the MR in workers, or has parked for it, is ended first, and it gets no
+// more windows.
 @dereg_mr@
 @@
  rxe_dereg_mr(...)

@@ -8,10 +8,27 @@
 +	struct rxe_odp *odp;
  };
 
-// The windows that are bound to a queue pair.
-@qp_windows@
+@include_wait@
+@@
+ #include "rxe_task.h"
++#include "rxe_odp_wait.h"
+
+// Page faults that a queue pair has parked for, and the windows that are bound to it.
+@qp_waits@
 @@
  struct rxe_qp {
  	...
++	struct rxe_odp_wait req_wait;
++	struct rxe_odp_wait comp_wait;
++	struct rxe_odp_wait resp_wait;
++	bool comp_parked;
 +	atomic_t num_mw;
+ };
+
+// Set before the device goes: no system call is to wait in it any more.
+@device_going@
+@@
+ struct rxe_dev {
+ 	...
++	bool odp_going;
  };

@@ -7,7 +7,7 @@ use crate::mr::{AtomicOp, OdpMr};
 use core::mem::MaybeUninit;
 use kernel::prelude::*;
 use odp::{
-    tests::{same, Random, UserMemory, PAGE},
+    tests::{same, workers, Random, UserMemory, PAGE},
     umem::AccessFlags,
     Access,
 };
@@ -22,16 +22,22 @@ const LONGEST: usize = 64;
 fn read(mr: &OdpMr, iova: u64, len: usize) -> Result {
     let mut bytes = [MaybeUninit::uninit(); LONGEST];
 
-    mr.read(iova, bytes.get_mut(..len).ok_or(EINVAL)?)
+    mr.waiting().read(iova, bytes.get_mut(..len).ok_or(EINVAL)?)
 }
 
 fn register(memory: &UserMemory, iova: u64) -> Result<OdpMr> {
-    OdpMr::register(memory.page(0).get(), BYTES, iova, AccessFlags::local(true))
+    OdpMr::register(
+        &workers()?,
+        memory.page(0).get(),
+        BYTES,
+        iova,
+        AccessFlags::local(true),
+    )
 }
 
 /// [`OdpMr::atomic`], with nothing to keep out.
 fn atomic(mr: &OdpMr, iova: u64, op: AtomicOp) -> Result<u64> {
-    mr.atomic(iova, op, |operation| operation())
+    mr.waiting().atomic(iova, op, |operation| operation())
 }
 
 #[kunit_tests(rxe_odp_mr)]
@@ -93,7 +99,7 @@ mod suite {
             let (offset, stamp) = (random.below(BYTES - 7), random.number());
             let mut found = [0; 8];
 
-            mr.write(iova + offset, &stamp.to_le_bytes())?;
+            mr.waiting().write(iova + offset, &stamp.to_le_bytes())?;
             memory.read(offset, &mut found)?;
             assert!(same(
                 fmt!("offset {offset}"),
@@ -116,17 +122,17 @@ mod suite {
         assert_eq!(swap(5, u64::MAX), Ok(5));
         assert_eq!(atomic(&mr, at, AtomicOp::FetchAdd(3)), Ok(u64::MAX));
         assert_eq!(atomic(&mr, at, AtomicOp::FetchAdd(0)), Ok(2));
-        assert_eq!(mr.atomic_write(at, 77), Ok(()));
+        assert_eq!(mr.waiting().atomic_write(at, 77), Ok(()));
         assert_eq!(atomic(&mr, at, AtomicOp::FetchAdd(0)), Ok(77));
         for odd in 1..8 {
             assert_eq!(atomic(&mr, at - odd, AtomicOp::FetchAdd(1)), Err(EINVAL));
-            assert_eq!(mr.atomic_write(at - odd, 1), Err(EINVAL));
+            assert_eq!(mr.waiting().atomic_write(at - odd, 1), Err(EINVAL));
         }
         // The last word, and half of one.
         let end = (1 << 60) + BYTES;
-        assert_eq!(mr.atomic_write(end - 8, 1), Ok(()));
-        assert_eq!(mr.atomic_write(end - 4, 1), Err(EFAULT));
-        assert_eq!(mr.atomic_write(end, 1), Err(EFAULT));
+        assert_eq!(mr.waiting().atomic_write(end - 8, 1), Ok(()));
+        assert_eq!(mr.waiting().atomic_write(end - 4, 1), Err(EFAULT));
+        assert_eq!(mr.waiting().atomic_write(end, 1), Err(EFAULT));
         Ok(())
     }
 
@@ -137,11 +143,13 @@ mod suite {
         let mut locked = 0;
 
         for iova in [4, BYTES, BYTES - 4] {
-            let refused = mr.atomic(iova, AtomicOp::FetchAdd(1), |_| locked += 1);
+            let refused = mr
+                .waiting()
+                .atomic(iova, AtomicOp::FetchAdd(1), |_| locked += 1);
             assert!(refused.is_err());
         }
         assert_eq!(locked, 0);
-        mr.atomic(8, AtomicOp::FetchAdd(1), |operation| {
+        mr.waiting().atomic(8, AtomicOp::FetchAdd(1), |operation| {
             locked += 1;
             operation();
         })?;
@@ -153,22 +161,22 @@ mod suite {
     fn an_implicit_mr_is_the_whole_address_space() -> Result {
         let memory = UserMemory::new(PAGES, 0)?;
         let access = AccessFlags::local(true);
-        let all = OdpMr::register(0, u64::MAX, 0, access)?;
+        let all = OdpMr::register(&workers()?, 0, u64::MAX, 0, access)?;
 
         assert!(all.is_implicit() && all.is_writable());
-        assert_eq!(all.write(memory.page(3).get(), &[9]), Ok(()));
+        assert_eq!(all.waiting().write(memory.page(3).get(), &[9]), Ok(()));
         let mut byte = [0];
         memory.read(3 * PAGE, &mut byte)?;
         assert_eq!(byte, [9]);
         assert_eq!(read(&all, u64::MAX, 1), Err(EFAULT));
         // It has no other addresses than those of the process.
         assert_eq!(
-            OdpMr::register(0, u64::MAX, PAGE, access).err(),
+            OdpMr::register(&workers()?, 0, u64::MAX, PAGE, access).err(),
             Some(EINVAL)
         );
         // The same length from elsewhere is a range that wraps.
         assert_eq!(
-            OdpMr::register(PAGE, u64::MAX, 0, access).err(),
+            OdpMr::register(&workers()?, PAGE, u64::MAX, 0, access).err(),
             Some(EOVERFLOW)
         );
         Ok(())
