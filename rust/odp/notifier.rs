@@ -59,6 +59,18 @@ impl IntervalNotifier {
         unsafe { Mm::from_raw((*self.as_raw()).mm) }
     }
 
+    /// Whether all that happens to `range` is told. Elsewhere a sequence number means nothing.
+    pub fn watches(&self, range: &PageRange) -> bool {
+        // SAFETY: By the type invariant the notifier is inserted, so its interval is constant.
+        let (start, last) = unsafe {
+            let interval = &raw const (*self.as_raw()).interval_tree;
+            ((*interval).start, (*interval).last)
+        };
+
+        // CAST: Addresses have 64 bits. The end of a `PageRange` is not zero.
+        start as u64 <= range.start().get() && range.end().get().wrapping_sub(1) <= last as u64
+    }
+
     /// Registers a notifier that is embedded in an object of C's: from now on `ops` is told of all
     /// that happens to `range` in `mm`. Only an address space that is held can be watched.
     ///

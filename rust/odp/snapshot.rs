@@ -71,8 +71,8 @@ impl PfnBuffer {
 ///
 /// # Invariants
 ///
-/// `seq` was read before the walk that filled `pfns` began, and `pfns` has an entry for each base
-/// page of `range`.
+/// `seq` was read before the walk that filled `pfns` began, its notifier watches `range`, and `pfns`
+/// has an entry for each base page of it.
 #[must_use = "a walk that is not validated has no effect"]
 pub struct Snapshot<'a> {
     seq: ReadSeq<'a>,
@@ -91,7 +91,8 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL` if `mm` is not the address space that `notifier` watches;
+    /// - `EINVAL` if `mm` is not the address space that `notifier` watches, or `range` not a part of
+    ///   what it watches there;
     /// - `EFAULT` if a page has no mapping that a device may use, or the process is being torn down
     ///   by the OOM reaper;
     /// - `EPERM` if write access was asked for and the mapping is read-only;
@@ -107,7 +108,7 @@ impl<'a> Snapshot<'a> {
         access: Access,
         deadline: &Deadline,
     ) -> Result<Self> {
-        if mm.as_raw() != notifier.mm().as_raw() {
+        if mm.as_raw() != notifier.mm().as_raw() || !notifier.watches(&range) {
             return Err(EINVAL);
         }
         let pfns = buffer.entries(range.base_pages())?;
@@ -120,7 +121,7 @@ impl<'a> Snapshot<'a> {
             odp_bindings::hmm_range_fault_unlocked_timeout(&mut hmm_range, timeout)
         })?;
 
-        // INVARIANT: C read `notifier_seq` before its last, successful walk.
+        // INVARIANT: C read `notifier_seq` before its last, successful walk; the range was checked.
         Ok(Self {
             seq: notifier.read_began(hmm_range.notifier_seq),
             range,
@@ -133,7 +134,8 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     ///
-    /// - `EINVAL` if what is locked is not the address space that the notifier of `seq` watches;
+    /// - `EINVAL` if what is locked is not the address space that the notifier of `seq` watches, or
+    ///   `range` not a part of what it watches there;
     /// - `EFAULT` if the process is being torn down by the OOM reaper;
     /// - `ENOMEM` if there is no memory for the entries;
     /// - `EBUSY` after an invalidation.
@@ -145,7 +147,7 @@ impl<'a> Snapshot<'a> {
     ) -> Result<Self> {
         let mm = locked.mm().as_raw();
 
-        if mm != seq.notifier().mm().as_raw() {
+        if mm != seq.notifier().mm().as_raw() || !seq.notifier().watches(&range) {
             return Err(EINVAL);
         }
         let pfns = buffer.entries(range.base_pages())?;
@@ -161,7 +163,7 @@ impl<'a> Snapshot<'a> {
             odp_bindings::hmm_range_fault(&mut hmm_range)
         })?;
 
-        // INVARIANT: `seq` was read before.
+        // INVARIANT: `seq` was read before; the range was checked.
         Ok(Self { seq, range, pfns })
     }
 

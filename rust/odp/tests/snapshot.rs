@@ -228,6 +228,34 @@ mod suite {
     }
 
     #[test]
+    fn what_is_not_watched_cannot_be_walked() -> Result {
+        const PAGES: u64 = 16;
+        let memory = UserMemory::new(PAGES, 0)?;
+        let (first, after) = (4, 12);
+        let watch = watch(&memory.part(first, after - first)?)?;
+        let mut random = Random::new("what_is_not_watched_cannot_be_walked");
+
+        // Nobody would tell that it went.
+        let gone = memory.part(13, 1)?;
+        let stale = look(&watch, gone, Access::Write, || memory.unmap(13, 1));
+        assert_eq!(stale.map(|seen| seen.is_ok()), Err(EINVAL));
+        for _ in 0..200 {
+            let at = random.below(PAGES);
+            let pages = random.below(PAGES - at) + 1;
+            let seen = look(&watch, memory.part(at, pages)?, Access::Snapshot, || Ok(()));
+            let watched = first <= at && at + pages <= after;
+            let should = if watched { Ok(true) } else { Err(EINVAL) };
+
+            assert!(same(
+                fmt!("{pages} pages from {at} on"),
+                seen.map(|seen| seen.is_ok()),
+                should
+            ));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn pieces_are_one_snapshot_unless_something_went() -> Result {
         let memory = UserMemory::new(8, 0)?;
         let watch = watch(&memory.range()?)?;
