@@ -12,6 +12,11 @@ void rust_helper_folio_put(struct folio *folio)
 	folio_put(folio);
 }
 
+void rust_helper_get_page(struct page *page)
+{
+	get_page(page);
+}
+
 void *rust_helper_pfn_to_kaddr(unsigned long pfn)
 {
 	return pfn_to_kaddr(pfn);

@@ -3,8 +3,8 @@
 #include <linux/atomic.h>
 #include <linux/wait_bit.h>
 
-/* wait_var_event() is a macro that takes an expression: here, that @var is zero. */
-void rust_helper_wait_var_event_zero(atomic_t *var)
+/* wait_var_event_timeout() is a macro that takes an expression: here, that @var is zero. */
+long rust_helper_wait_var_event_zero_timeout(atomic_t *var, long timeout)
 {
-	wait_var_event(var, !atomic_read(var));
+	return wait_var_event_timeout(var, !atomic_read(var), timeout);
 }

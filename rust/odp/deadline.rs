@@ -29,7 +29,14 @@ pub struct Deadline {
 /// The collisions after which the time counts, and the share of the limit that a round has anyway.
 const MIN_ROUNDS: u32 = 4;
 
-fn now() -> Jiffies {
+/// The time that is left until `end`.
+pub(crate) fn left_until(end: Jiffies) -> isize {
+    // CAST: As in C's `time_after()`, the sign of the wrapping difference tells.
+    end.wrapping_sub(now()) as isize
+}
+
+/// The time.
+pub(crate) fn now() -> Jiffies {
     // SAFETY: The tick writes `jiffies` while anyone may read it; a word is read in one piece.
     unsafe { (&raw const bindings::jiffies).read_volatile() }
 }
@@ -79,8 +86,7 @@ impl Deadline {
         };
         let left = match self.end {
             None => self.limit as isize,
-            // CAST: As in C's `time_after()`, the sign of the wrapping difference tells.
-            Some(end) => end.wrapping_sub(now()) as isize,
+            Some(end) => left_until(end),
         };
 
         usize::try_from(left.max(least))

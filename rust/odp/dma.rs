@@ -348,6 +348,37 @@ impl DmaMap<'_> {
         }
     }
 
+    /// Leaves its pages to a device that does not say when it has done with them. They are never freed, be
+    /// they the device's of another driver, which then cannot be unbound; and what the device finds at
+    /// their DMA addresses is never anything else. The table is empty then. Neither allocates nor sleeps.
+    pub(crate) fn lose(&mut self) {
+        for index in (0..self.len).map(PageIndex::from_number) {
+            let entry = self.get(index);
+
+            if self.is_trusted(entry) && entry.is_dma_mapped() {
+                // SAFETY: As in `unmap`, the page is still there.
+                unsafe { odp_bindings::get_page(entry.page()) };
+                self.mark_dirty(entry);
+            }
+            self.set(index, HmmPfn::EMPTY);
+        }
+        // SAFETY: The lock is held. Without a size there is no range of IOVA that could be freed.
+        unsafe { (*self.map.as_ptr()).state.__size = 0 };
+    }
+
+    /// Marks the page of an entry dirty if the device may have written to it. Returns whether it may.
+    fn mark_dirty(&mut self, entry: HmmPfn) -> bool {
+        let dirty = self.writable && entry.is_writable() && self.is_trusted(entry);
+
+        if dirty {
+            // SAFETY: By the type invariants the page is still there: whoever takes it away waits
+            // for the lock. As in C this stands in for the folio lock, which the caller of an
+            // invalidation may or may not hold.
+            unsafe { bindings::set_page_dirty(odp_bindings::compound_head(entry.page())) };
+        }
+        dirty
+    }
+
     /// Takes a page from the device: undoes its DMA mapping, marks it dirty if the device may have
     /// written to it, and empties the entry. Neither allocates nor sleeps.
     pub(crate) fn unmap(&mut self, index: PageIndex<UmemPage>) -> Unmapped {
@@ -375,14 +406,7 @@ impl DmaMap<'_> {
             DmaDevice::Virtual => old.is_valid(),
             DmaDevice::Real(_) => was_dma_mapped,
         };
-        let dirty = self.writable && old.is_writable() && self.is_trusted(old);
-
-        if dirty {
-            // SAFETY: By the type invariants the page is still there: whoever takes it away waits
-            // for the lock. As in C this stands in for the folio lock, which the caller of an
-            // invalidation may or may not hold.
-            unsafe { bindings::set_page_dirty(odp_bindings::compound_head(old.page())) };
-        }
+        let dirty = self.mark_dirty(old);
         self.set(index, HmmPfn::EMPTY);
 
         Unmapped {

@@ -26,6 +26,14 @@
 //!   copies that are under way, and pages go. It allocates nothing. It sleeps only where a DMA is
 //!   under way in the window, and then it does not do that where the kernel cannot wait.
 //!
+//! # A DMA that does not end
+//!
+//! A [`Mapping`] can be leaked, or its device may hang. Nobody is held up for ever by that, and the
+//! device is never left with memory that is somebody else's: when it has lasted for a minute, or when
+//! its region is dropped, so that nobody can have the mapping any more, the pages of its window that are
+//! mapped for the device are lost. They are taken from the process as they should be, but never freed,
+//! and what the device finds at their DMA addresses stays so. The kernel log says so, once.
+//!
 //! # Lock order
 //!
 //! ```text
@@ -44,13 +52,14 @@
 //! processes of a driver                       (sleep)
 //!   queues of a process
 //! bus srcu                                    (unbinding waits for it: around the entering of a
-//!   window lock                                walk, and for as long as a DMA is under way)
+//!   window lock                                walk, and the beginning of a DMA)
 //! ```
 //!
 //! Walks, `mmu_interval_notifier_insert()` and `_remove()`, and waiting for the reaper: with no lock
 //! held, and no DMA under way. A new window's notifier is inserted under the bus srcu. What is done at
 //! once takes the mmap lock only if nobody waits for it, and within it the window lock.
 
+mod aside;
 mod bus;
 mod copy;
 mod dma;

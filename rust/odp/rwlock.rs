@@ -112,6 +112,16 @@ pub struct WriteGuard<'a, T> {
 /// The current task holds a write lock for `'g`.
 pub struct WriteHeld<'g>(PhantomData<&'g ()>, NotThreadSafe);
 
+impl<T> Deref for WriteGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: The write lock keeps everybody else out.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
 impl<T> WriteGuard<'_, T> {
     /// The proof that the lock is held, and what it protects.
     #[inline]

@@ -298,6 +298,15 @@ fn map(at: u64, len: u64, protection: Protection, flags: usize) -> Result<u64> {
     }
 }
 
+/// How many references there are to the page of a frame number.
+pub fn references(pfn: usize) -> i32 {
+    // SAFETY: All memory has a `struct page`, be it free, and who counts meanwhile does so atomically.
+    unsafe {
+        let page = odp_bindings::hmm_pfn_to_page(pfn);
+        (&raw const (*page)._refcount.counter).read_volatile()
+    }
+}
+
 /// Pages of the kernel's own, in the place of those that a walk would see.
 pub struct KernelPages(KVec<Page>);
 
@@ -320,6 +329,11 @@ impl KernelPages {
             // CAST: Pages are counted from zero on.
             pfn as usize
         })
+    }
+
+    /// How many references there are to a page.
+    pub fn references(&self, number: usize) -> i32 {
+        references(self.pfn(number))
     }
 
     /// Whether a page has been marked dirty since it was last asked.

@@ -89,6 +89,11 @@ impl BusDevice {
         dma::mode_of(this, &range)
     }
 
+    /// The device, for what there is to say of it.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The device, for mappings that are made and undone while it is bound.
     pub(super) fn dma_device(&self) -> DmaDevice {
         // A `Device` is a transparent wrapper of C's.
@@ -126,18 +131,20 @@ impl BusDevice {
     }
 
     /// Takes all memory from the device, and lets no more be given to it. Waits for DMAs that are under
-    /// way; it can be called again.
+    /// way, for a minute at most: the pages of those that do not end are
+    /// [lost](super#a-dma-that-does-not-end). It can be called again.
     ///
     /// The driver's `unbind` is the place, once the device has nothing more to do: after that the
     /// device loses its right to do DMA, while what is registered as a resource is only released
     /// later. This is too, for a probe that fails and a driver that forgets.
     pub fn take_back(&self) {
         self.bound.store(false, Relaxed);
-        // DMAs and faults that have seen it bound.
+        // Beginnings of DMAs, and faults, that have seen it bound.
         self.holds.synchronize();
 
         let regions = replace(&mut *self.regions.lock(), RBTree::new());
         for region in regions.values() {
+            region.wait_for_dma();
             Shared::end(region);
         }
     }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     charge::Memory,
     hmm::HmmPfn,
+    in_flight::InFlight,
     page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
     task,
     umem::AccessFlags,
@@ -94,6 +95,13 @@ impl Pages for CpuPages {
     }
 
     fn flush(&mut self) {}
+
+    /// The CPU copies under the lock.
+    fn in_flight(&self) -> Option<&Arc<InFlight>> {
+        None
+    }
+
+    fn lose(&mut self) {}
 }
 
 impl CpuPages {

@@ -7,7 +7,7 @@
 //! invalidation.
 
 use super::{
-    address_space, bus::BusDevice, entry::PAGE_BYTES, fault::InUse, look::Looked, pages::Pages,
+    address_space, bus::BusDevice, entry::PAGE_BYTES, look::Looked, map::Find, pages::Pages,
     shared::Shared, window::Window, Region,
 };
 use crate::{
@@ -15,16 +15,20 @@ use crate::{
     deadline::Deadline,
     dma::{DmaMap, DmaMode},
     hmm::HmmPfn,
+    in_flight::InFlight,
     page::{PageIndex, PageRange, PageShift, UmemPage, UserVa},
     umem::AccessFlags,
     Access,
 };
-use core::ptr::NonNull;
+use core::{marker::PhantomData, ptr::NonNull};
 use kernel::{
+    alloc::flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
+    dev_err,
     dma::DmaAddress,
+    do_once_lite,
     prelude::*,
-    sync::{srcu, Arc},
-    types::Opaque,
+    sync::{rcu, srcu, Arc},
+    types::{NotThreadSafe, Opaque},
 };
 
 /// Pages that a device reads and writes by DMA.
@@ -35,13 +39,15 @@ pub struct DmaPages(Option<Table>);
 /// # Invariants
 ///
 /// `map` was set up for `device` with `len` entries, and only those are in it that a validated walk
-/// has seen. While a page of it is mapped the device is bound to its driver. The lock of the window
-/// protects it.
+/// has seen. While a page of it is mapped the device is bound to its driver, unless the page is lost. The
+/// lock of the window protects it.
 struct Table {
     map: Opaque<odp_bindings::hmm_dma_map>,
     device: Arc<BusDevice>,
     len: usize,
     writable: bool,
+    /// DMAs on its pages. They begin under the lock, and end without it, and may outlive it then.
+    in_flight: Arc<InFlight>,
 }
 
 // SAFETY: What it points to belongs to it.
@@ -51,6 +57,7 @@ unsafe impl Sync for Table {}
 
 impl Table {
     fn new(device: &Arc<BusDevice>, range: &PageRange, writable: bool) -> Result<Self> {
+        let in_flight = Arc::new(InFlight::new(), GFP_KERNEL_ACCOUNT | __GFP_NOWARN)?;
         let map = Opaque::new(odp_bindings::hmm_dma_map::default());
         // SAFETY: `map` is zeroed and ours, and the caller holds the device.
         unsafe { DmaMap::allocate(map.get(), device.dma_device(), range)? };
@@ -60,6 +67,7 @@ impl Table {
             device: device.clone(),
             len: range.base_pages(),
             writable,
+            in_flight,
         })
     }
 
@@ -93,8 +101,8 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        // SAFETY: A window unmaps its pages before it gives up its table, and does that while its
-        // device is bound. Nobody else knows the map.
+        // SAFETY: A window unmaps its pages, or loses them, before it gives up its table, and does that
+        // while its device is bound. Nobody else knows the map.
         unsafe { DmaMap::free(self.map.get(), self.device.dma_device()) };
     }
 }
@@ -181,6 +189,22 @@ impl Pages for DmaPages {
             table.map().flush();
         }
     }
+
+    fn in_flight(&self) -> Option<&Arc<InFlight>> {
+        Some(&self.0.as_ref()?.in_flight)
+    }
+
+    fn lose(&mut self) {
+        if let Some(table) = &self.0 {
+            table.map().lose();
+            do_once_lite! {
+                dev_err!(
+                    table.device.device(),
+                    "a DMA does not end, or its mapping was leaked: its pages are never freed\n"
+                )
+            }
+        }
+    }
 }
 
 impl DmaPages {
@@ -226,13 +250,45 @@ impl Window<DmaPages> {
     }
 
     /// Begins a DMA, if the pages are there.
-    fn begin_dma(&self, va: UserVa, len: usize, access: Access) -> Option<(DmaAddress, usize)> {
+    fn begin_dma<'a>(&self, va: UserVa, len: usize, access: Access) -> Option<Mapping<'a>> {
         let mut locked = self.write();
         let pages = locked.table().pages_for_dma()?;
-        let reached = pages.reach(self.offset_of(va), len, access)?;
+        let (address, len) = pages.reach(self.offset_of(va), len, access)?;
+        let in_flight = pages.in_flight()?;
 
-        self.in_flight.begin();
-        Some(reached)
+        // INVARIANT: Just counted.
+        in_flight.begin().then(|| Mapping {
+            in_flight: in_flight.clone(),
+            address,
+            len,
+            _region: PhantomData,
+            _same_thread: NotThreadSafe,
+        })
+    }
+}
+
+impl Shared<DmaPages> {
+    /// Waits until no DMA is under way, where none can begin any more, or for as long as one may take.
+    pub(super) fn wait_for_dma(&self) {
+        let mut from = 0;
+
+        while let Some(index) = self.windows.next(from, Find::Any) {
+            let dma = self.dma_in(index);
+            if let Some(dma) = dma {
+                // One that does not end is found again when its window is retired.
+                let _ = dma.wait();
+            }
+            from = index.wrapping_add(1);
+        }
+    }
+
+    /// The DMAs in the window at `index`.
+    fn dma_in(&self, index: usize) -> Option<Arc<InFlight>> {
+        let rcu = rcu::read_lock();
+        let window = self.windows.get(index, &rcu)?;
+        let dma = window.read().pages().in_flight()?.clone();
+
+        Some(dma)
     }
 }
 
@@ -240,15 +296,19 @@ impl Window<DmaPages> {
 ///
 /// The kernel cannot take the pages away meanwhile: it waits. So whoever has one must not wait for
 /// memory himself, be it by [`Region::fault`] or by touching user memory, and drops it soon, when the
-/// device has done. One that is leaked is waited for until the machine is shut down.
+/// device has done: within a minute, or the pages, and all others of the region's window, are
+/// [lost](super#a-dma-that-does-not-end). So they are if it is leaked.
+///
+/// # Invariants
+///
+/// It is counted in `in_flight`.
 #[must_use = "the device may only use the memory while the mapping lives"]
 pub struct Mapping<'a> {
-    window: InUse<'a, DmaPages>,
+    in_flight: Arc<InFlight>,
     address: DmaAddress,
     len: usize,
-    _hold: srcu::Guard<'a>,
-    /// If this is leaked the window stays, and with it the region that it belongs to has to.
-    _region: Arc<Shared<DmaPages>>,
+    _region: PhantomData<&'a Region<DmaPages>>,
+    _same_thread: NotThreadSafe,
 }
 
 impl Mapping<'_> {
@@ -266,7 +326,7 @@ impl Mapping<'_> {
 
 impl Drop for Mapping<'_> {
     fn drop(&mut self) {
-        self.window.in_flight.end();
+        self.in_flight.end();
     }
 }
 
@@ -329,19 +389,12 @@ impl Region<DmaPages> {
         if len == 0 || access == Access::Snapshot {
             return Err(EINVAL);
         }
-        let hold = self.shared.hold()?;
-        let Some(window) = self.shared.find(self.shared.index_of(va)) else {
-            return Ok(None);
-        };
-        let begun = window.begin_dma(va, len, access);
+        // Whoever unbinds it waits for what has begun by the end of this.
+        let _hold = self.shared.hold()?;
+        let rcu = rcu::read_lock();
+        let window = self.shared.windows.get(self.shared.index_of(va), &rcu);
 
-        Ok(begun.map(|(address, len)| Mapping {
-            window,
-            address,
-            len,
-            _hold: hold,
-            _region: self.shared.clone(),
-        }))
+        Ok(window.and_then(|window| window.begin_dma(va, len, access)))
     }
 
     /// Brings in what `access` wants of `[va, va + len)`, to the end of a window at most, and maps

@@ -31,8 +31,8 @@ use kernel::{
 /// How long to wait before the allocator is asked again.
 pub(super) const PAUSE: Delta = Delta::from_millis(1);
 
-/// A window that a fault or a DMA works on, so that it is not freed. It is only retired when its
-/// device goes.
+/// A window that a fault works on, so that it is not freed. It is only retired when its device goes, or
+/// a DMA does not end.
 ///
 /// # Invariants
 ///

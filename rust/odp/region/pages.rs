@@ -5,10 +5,11 @@
 use crate::{
     charge::Memory,
     hmm::HmmPfn,
+    in_flight::InFlight,
     page::{PageIndex, PageRange, UmemPage},
     Access,
 };
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
 /// How a kind of device reaches the pages of a window: what is kept of each of them. The lock of the
 /// window protects it, and nothing here sleeps, but for [`Pages::new`].
@@ -73,4 +74,12 @@ pub trait Pages: Sized + Send + Sync + 'static {
 
     /// Sees to it that pages that were unmapped are out of the device's reach.
     fn flush(&mut self);
+
+    /// What the device does with the pages outside of the lock, if it ever does: it begins under the lock,
+    /// and whoever takes pages away waits for its end.
+    fn in_flight(&self) -> Option<&Arc<InFlight>>;
+
+    /// Leaves all pages to a device whose use of them does not end: they are never freed, and where it
+    /// finds them nothing else will be.
+    fn lose(&mut self);
 }

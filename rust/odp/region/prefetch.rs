@@ -39,6 +39,7 @@ impl<P: Pages> Region<P> {
     /// - `ECANCELED` after [`Region::stop`]; `EINTR` if the current task is being killed;
     /// - `ERESTARTNOINTR`, for the system call to be made again, if there was another signal: the
     ///   kernel gives up on the first notifier of an address space then;
+    /// - `EAGAIN` if a DMA in the same window did not end;
     /// - `EBUSY`, `ENOMEM`, `EHWPOISON` as [`crate::Snapshot::walk`].
     pub fn prefetch(&self, va: UserVa, len: u64, access: Access) -> Result {
         let (start, end) = self.prefetched(va, len, access)?;

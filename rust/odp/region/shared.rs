@@ -3,6 +3,7 @@
 //! What the windows of a region have in common, and the work that retires them.
 
 use super::{
+    aside::Aside,
     let_others_run,
     map::{Find, WindowMap},
     pages::Pages,
@@ -35,6 +36,7 @@ pub(super) struct Shared<P: Pages> {
     pub(super) device: P::Device,
     #[pin]
     pub(super) windows: WindowMap<P>,
+    pub(super) aside: Aside<P>,
     pub(super) counters: Counters,
     pub(super) stopped: Atomic<bool>,
     /// Who works with the region: its owner, and jobs. It ends with the last of them.
@@ -70,6 +72,7 @@ impl<P: Pages> Shared<P> {
             least,
             device,
             windows <- WindowMap::new(),
+            aside: Aside::new(),
             counters: Counters::new(),
             stopped: Atomic::new(false),
             handles: Atomic::new(1),
@@ -143,10 +146,18 @@ impl<P: Pages> Shared<P> {
         }
     }
 
-    /// Retires all windows, and waits for the reaper, so that no page is the device's any more. No
-    /// window may be made meanwhile or later.
+    /// Retires all windows, and waits for the reaper, so that no page is the device's any more but for
+    /// those of a DMA that does not end. No window may be made, and no DMA begun, meanwhile or later.
     pub(super) fn end(this: &Arc<Self>) {
         this.retire(Find::Any);
+        for window in this.aside.take() {
+            // SAFETY: It is in use by the list, until here.
+            let last = unsafe { window.as_ref() }.write().leave_use();
+            if last {
+                // SAFETY: We were told to.
+                unsafe { window::free(window) };
+            }
+        }
         Self::wait_for_reaper(this);
     }
 

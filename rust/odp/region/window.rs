@@ -8,12 +8,12 @@
 //! 1. new: its notifier is registered, a fault uses it, and it is in no map yet ([`WindowBox`]);
 //! 2. in the map: whoever finds it there, under RCU, takes its lock to see whether it still counts;
 //! 3. idle: no pages and no faults. It is marked, and the reaper will come;
-//! 4. retired, by the reaper, with its region, or when its device goes: under its lock it loses its
-//!    pages and its table, and leaves the map ([`Locked::retire`]);
+//! 4. retired, by the reaper, with its region, when its device goes, or where a DMA does not end: under
+//!    its lock it loses its pages and its table, and leaves the map ([`Locked::retire`]);
 //! 5. without the lock, by who retired it or, if it was in use, by its last user: its notifier is
 //!    removed, and its memory freed after an RCU grace period ([`free`]).
 
-use super::{pages::Pages, shared::Shared};
+use super::{aside::Link, pages::Pages, shared::Shared};
 use crate::{
     charge::Memory,
     in_flight::InFlight,
@@ -24,7 +24,13 @@ use crate::{
     Access,
 };
 use core::{mem::replace, ops::Deref, ptr::NonNull};
-use kernel::{bindings, mm::MmWithUser, prelude::*, sync::static_lock_class, types::Opaque};
+use kernel::{
+    bindings,
+    mm::MmWithUser,
+    prelude::*,
+    sync::{static_lock_class, Arc},
+    types::Opaque,
+};
 
 /// The address space is cut into windows of this size: what one page of entries describes.
 pub(super) const WINDOW: PageShift = PageShift::TWO_MIB;
@@ -66,8 +72,8 @@ pub(super) struct Inner<P: Pages> {
     index: usize,
     shared: SharedRef<P>,
     freed: RcuHead,
-    /// DMAs that are under way. They begin under the lock, and end without it.
-    pub(super) in_flight: InFlight,
+    /// Where its region keeps it when it was set aside.
+    pub(super) aside: Link<P>,
     #[pin]
     table: RwLock<Table<P>>,
 }
@@ -75,14 +81,14 @@ pub(super) struct Inner<P: Pages> {
 /// What a window's lock protects.
 pub(super) struct Table<P: Pages> {
     /// The pages of the window's range; none when it is retired.
-    pages: P,
+    pub(super) pages: P,
     /// How many of them are there.
     present: usize,
-    /// Faults and DMAs that are under way. They keep the window from being freed, and as a rule from
-    /// being retired.
-    users: usize,
+    /// Faults that are under way, and the region, if it was set aside. They keep the window from being
+    /// freed, and as a rule from being retired.
+    pub(super) users: usize,
     /// Invalidations that wait for DMAs to end. No DMA begins meanwhile.
-    waiting: usize,
+    pub(super) waiting: usize,
     /// How many pages to look at around those that a fault wants, a power of two.
     around: usize,
 }
@@ -107,6 +113,11 @@ impl<P: Pages> Table<P> {
         self.waiting != 0
     }
 
+    /// DMAs that are under way, if there are any.
+    pub(super) fn dma(&self) -> Option<&Arc<InFlight>> {
+        self.pages.in_flight().filter(|dma| dma.any())
+    }
+
     /// Whether the window is of no use to anybody.
     fn is_idle(&self) -> bool {
         self.present == 0 && self.users == 0
@@ -115,6 +126,12 @@ impl<P: Pages> Table<P> {
     /// A retired window has no pages, and is not in the map.
     pub(super) fn is_retired(&self) -> bool {
         self.pages.is_none()
+    }
+
+    /// Leaves the pages to a DMA that does not end.
+    pub(super) fn lose(&mut self) {
+        self.pages.lose();
+        self.present = 0;
     }
 
     /// Takes the pages at `indices` from the device, and returns how many there were.
@@ -136,7 +153,7 @@ impl<P: Pages> Table<P> {
 
 /// The write lock of a window. The proof for [`crate::Snapshot::validate`] is [`Proof`].
 pub(super) struct Locked<'a, P: Pages> {
-    window: &'a Window<P>,
+    pub(super) window: &'a Window<P>,
     table: WriteGuard<'a, Table<P>>,
 }
 
@@ -210,13 +227,17 @@ impl<P: Pages> Locked<'_, P> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the walk was not in the window.
+    /// - `EINVAL` if the walk was not in the window;
+    /// - `EAGAIN` if the window was retired: there will be another.
     pub(super) fn enter(&mut self, snapshot: Snapshot<'_>, least: PageShift) -> Result<bool> {
         let range = self.window.range;
         let (proof, table) = self.parts();
         let Ok(seen) = snapshot.validate(&proof) else {
             return Ok(false);
         };
+        if table.is_retired() {
+            return Err(EAGAIN);
+        }
 
         for (index, base) in range.indices(seen.range())? {
             let page = seen.get(base);
@@ -288,8 +309,8 @@ impl<P: Pages> Locked<'_, P> {
         self.retire()
     }
 
-    /// Retires the window. No DMA may be under way in it. Returns whether the caller has to [`free`]
-    /// it.
+    /// Retires the window. A DMA that is under way in it is one that was waited for, or has a mapping
+    /// that was leaked: its pages are lost. Returns whether the caller has to [`free`] the window.
     pub(super) fn retire(mut self) -> bool {
         let window = self.window;
         let table = self.table();
@@ -297,11 +318,13 @@ impl<P: Pages> Locked<'_, P> {
         if table.is_retired() {
             return false;
         }
-        table.unmap(
-            window
-                .range
-                .touched(window.range.start(), window.range.end()),
-        );
+        match table.dma() {
+            Some(_) => table.lose(),
+            None => {
+                let range = window.range;
+                table.unmap(range.touched(range.start(), range.end()));
+            }
+        }
         let pages = replace(&mut table.pages, P::none());
         let free = table.users == 0;
         window.shared().windows.remove(window);
@@ -309,22 +332,6 @@ impl<P: Pages> Locked<'_, P> {
         // Without the lock.
         drop(pages);
         free
-    }
-
-    /// Waits until no DMA is under way. Drops the lock to do that, and takes it again.
-    fn wait_for_dma(mut self) -> Self {
-        while self.window.in_flight.any() {
-            let window = self.window;
-            let table = self.table();
-
-            table.waiting = table.waiting.wrapping_add(1);
-            drop(self);
-            window.in_flight.wait();
-            self = window.write();
-            let table = self.table();
-            table.waiting = table.waiting.saturating_sub(1);
-        }
-        self
     }
 }
 
@@ -338,7 +345,7 @@ unsafe impl<P: Pages> Invalidate for Inner<P> {
     }
 
     fn would_wait(guard: &Locked<'_, P>) -> bool {
-        guard.window.in_flight.any()
+        guard.table.dma().is_some()
     }
 
     fn invalidated(guard: Locked<'_, P>, start: UserVa, end: UserVa) {
@@ -376,7 +383,7 @@ impl<P: Pages> Window<P> {
 }
 
 impl<P: Pages> Inner<P> {
-    fn shared(&self) -> &Shared<P> {
+    pub(super) fn shared(&self) -> &Shared<P> {
         // SAFETY: By the type invariants of `SharedRef`.
         unsafe { self.shared.0.as_ref() }
     }
@@ -422,7 +429,7 @@ impl<P: Pages> WindowBox<P> {
             // INVARIANT: A region removes its windows before it goes.
             shared: SharedRef(NonNull::from(shared)),
             freed: RcuHead(Opaque::uninit()),
-            in_flight: InFlight::new(),
+            aside: Link::new(),
             table <- RwLock::new(table, LOCK_NAME, static_lock_class!()),
         });
         let window = Watch::new(mm, &range, inner);

@@ -287,6 +287,30 @@ mod suite {
     }
 
     #[test]
+    fn what_is_lost_is_neither_freed_nor_forgotten() -> Result {
+        for writable in [true, false] {
+            let mut table = Table::new(real()?, writable)?;
+            let index = PageIndex::from_number;
+
+            // Of three pages that a walk has seen one is not mapped, and one cannot be written.
+            for (number, write) in [(0, true), (1, true), (2, false)] {
+                let seen = table.seen(Some((number, write)));
+                table.map().enter(index(number), seen);
+            }
+            table.map().map(index(0))?;
+            table.map().map(index(2))?;
+            table.map().lose();
+            for (number, references, dirtied) in [(0, 2, writable), (1, 1, false), (2, 2, false)] {
+                assert!(table.map().get(index(number)).is_empty());
+                assert_eq!(table.pages.references(number), references);
+                assert_eq!(table.pages.was_dirtied(number), dirtied);
+            }
+            table.free();
+        }
+        Ok(())
+    }
+
+    #[test]
     fn modes() -> Result {
         let mut table = Table::new(DmaDevice::Virtual, true)?;
         let seen = table.seen(Some((0, true)));

@@ -31,8 +31,8 @@ fn wait_elsewhere(waited: &Arc<Waited>) -> Result {
     let waited = waited.clone();
 
     in_another_task(move || {
-        waited.operations.wait();
-        waited.returned.store(true, Release);
+        let ended = waited.operations.wait();
+        waited.returned.store(ended, Release);
     })
 }
 
@@ -45,28 +45,60 @@ mod suite {
         let operations = InFlight::new();
 
         assert!(!operations.any());
-        operations.wait();
-        operations.begin();
-        operations.begin();
+        assert!(operations.wait());
+        assert!(operations.begin() && operations.begin());
         operations.end();
         assert!(operations.any());
         operations.end();
         assert!(!operations.any());
-        operations.wait();
+        assert!(operations.wait());
+    }
+
+    #[test]
+    fn what_was_leaked_is_never_forgotten() {
+        let operations = InFlight::new();
+
+        operations.number.store(MOST - 1, Relaxed);
+        assert!(operations.begin());
+        // The next ones would be too many, and one day none.
+        assert!(!operations.begin());
+        assert!(operations.any());
+        operations.end();
+        assert!(operations.begin());
+    }
+
+    #[test]
+    fn waiting_has_an_end() {
+        let operations = InFlight::new();
+        let begun = |ago: Msecs| {
+            let at = now().wrapping_sub(msecs_to_jiffies(ago));
+            operations.begun.store(at, Relaxed);
+        };
+
+        assert!(operations.begin());
+        for ago in [PATIENCE - 20, PATIENCE, 2 * PATIENCE] {
+            begun(ago);
+            assert!(!operations.wait());
+        }
+        operations.end();
+        assert!(operations.wait());
+        // A new one has all the time again.
+        assert!(operations.begin());
+        assert!(left_until(operations.begun.load(Relaxed)) > -100);
+        operations.end();
     }
 
     #[test]
     fn waiting_ends_with_the_last() -> Result {
         let waited = waited()?;
 
-        waited.operations.begin();
-        waited.operations.begin();
+        assert!(waited.operations.begin() && waited.operations.begin());
         wait_elsewhere(&waited)?;
         fsleep(Delta::from_millis(20));
         assert!(!waited.returned.load(Acquire));
         // Not with the first, and not when another begins before the last has ended.
         waited.operations.end();
-        waited.operations.begin();
+        assert!(waited.operations.begin());
         waited.operations.end();
         fsleep(Delta::from_millis(20));
         assert!(!waited.returned.load(Acquire));
@@ -81,7 +113,7 @@ mod suite {
             let waited = waited()?;
 
             for _ in 0..MANY {
-                waited.operations.begin();
+                assert!(waited.operations.begin());
             }
             wait_elsewhere(&waited)?;
             for _ in 0..MANY {

@@ -7,6 +7,8 @@ use super::*;
 use crate::tests::{
     self, by_dma, eventually, in_another_task, same, Protection, Random, UserMemory, PAGE,
 };
+use crate::{notifier::Invalidate, region::window::Inner};
+use core::mem::{transmute, ManuallyDrop};
 use kernel::{
     sync::atomic::{Acquire, Atomic, Release},
     time::{delay::fsleep, Delta, Msecs},
@@ -15,6 +17,67 @@ use kernel::{
 const PAGES: u64 = 24;
 const FIRST_WINDOW: u64 = 10;
 const LIMIT: Msecs = 60_000;
+
+/// What a device that lives as long as the tests sees of a mapping that nobody drops.
+struct Leaked {
+    mapping: ManuallyDrop<Mapping<'static>>,
+}
+
+impl Leaked {
+    /// `memory` is the process's, the mapping of its first window.
+    fn new(memory: &UserMemory, mapping: Mapping<'_>) -> Result<Self> {
+        // SAFETY: Only its lifetime changes, which the leak has ended.
+        let mapping = unsafe { transmute::<Mapping<'_>, Mapping<'static>>(mapping) };
+        let this = Self {
+            mapping: ManuallyDrop::new(mapping),
+        };
+        // A new page is in a list that has a reference, until the list is full of newer ones.
+        let is_mapped_only = eventually(|| {
+            let others = FIRST_WINDOW..PAGES;
+            let _ = memory.replace(others.start, PAGES - FIRST_WINDOW, Protection::Write);
+            others
+                .into_iter()
+                .all(|page| memory.write(page * PAGE, &[1]).is_ok())
+                && this.references() == 1
+        });
+        match is_mapped_only {
+            true => Ok(this),
+            false => Err(EIO),
+        }
+    }
+
+    /// How many references there are to the page.
+    fn references(&self) -> i32 {
+        // CAST: A frame number fits.
+        tests::references((self.mapping.address() >> PageShift::BASE.get()) as usize)
+    }
+
+    /// Whether the page is kept, though the process has it still.
+    fn is_kept(&self) -> bool {
+        same(fmt!("references"), self.references(), 2)
+    }
+
+    /// The device writes, after the process has given the page up. Returns whether that was kept.
+    fn write(&self) -> bool {
+        // SAFETY: It is mapped for ever.
+        unsafe { by_dma(self.mapping.address(), self.mapping.len()) }.fill(7);
+        same(fmt!("references"), self.references(), 1)
+    }
+
+    /// The mapping turns up after all.
+    fn drop_late(mut self) {
+        // SAFETY: Once.
+        unsafe { ManuallyDrop::drop(&mut self.mapping) };
+    }
+}
+
+/// The first byte of a page, as the process sees it.
+fn first_byte(memory: &UserMemory, page: u64) -> Result<u8> {
+    let mut byte = [1];
+
+    memory.read(page * PAGE, &mut byte)?;
+    Ok(byte[0])
+}
 
 type Made = (UserMemory, Arc<BusDevice>, Region<DmaPages>);
 
@@ -217,6 +280,94 @@ mod suite {
         memory.read(2 * PAGE, &mut byte)?;
         assert_eq!(byte, [0]);
         assert!(region.try_map(va, 8, Access::Read)?.is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn an_invalidation_waits_for_the_last_dma() -> Result {
+        static HELD: Atomic<u64> = Atomic::new(0);
+        let (memory, _bus, region) = region(true)?;
+        let region = Arc::new(region, GFP_KERNEL)?;
+        let (other, va) = (region.clone(), memory.page(2));
+
+        drop(map(&region, va, 8, Access::Write)?);
+        HELD.store(0, Release);
+        in_another_task(move || {
+            let map = || other.try_map(va, 8, Access::Write).ok().flatten();
+            let (Some(one), Some(two), Some(window)) = (map(), map(), other.shared.find(0)) else {
+                return;
+            };
+            let would_wait = Inner::would_wait(&window.write());
+            HELD.store(would_wait.into(), Release);
+            // Somebody waits: no DMA begins any more. What is there stays, until the last has ended.
+            let waited_for = eventually(|| window.write().table().is_waited_for());
+            let refused = map().is_none();
+            drop(one);
+            fsleep(Delta::from_millis(20));
+            let there = (window.read().pages()).allows(PageIndex::from_number(2), Access::Write);
+            if waited_for && refused && there {
+                HELD.fetch_add(1, Release);
+            }
+            drop(two);
+        })?;
+        assert!(eventually(|| HELD.load(Acquire) == 1));
+        memory.unmap(0, 4)?;
+        // It came back after the end.
+        assert_eq!(HELD.load(Acquire), 2);
+        drop(map(&region, memory.page(5), 8, Access::Write)?);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_leaked_mapping_reaches_is_never_freed() -> Result {
+        let (memory, _bus, region) = region(true)?;
+        let leaked = Leaked::new(&memory, map(&region, memory.page(2), 8, Access::Write)?)?;
+
+        drop(region);
+        assert!(leaked.is_kept());
+        // The process, which waits for nobody, and the device have no more to do with each other.
+        memory.replace(2, 1, Protection::Write)?;
+        assert!(leaked.write());
+        assert_eq!(first_byte(&memory, 2)?, 0);
+        leaked.drop_late();
+        Ok(())
+    }
+
+    #[test]
+    fn a_leaked_mapping_does_not_hold_up_its_process() -> Result {
+        let (memory, _bus, region) = region(true)?;
+        let leaked = Leaked::new(&memory, map(&region, memory.page(2), 8, Access::Write)?)?;
+
+        memory.replace(2, 1, Protection::Write)?;
+        assert!(leaked.write());
+        assert_eq!(first_byte(&memory, 2)?, 0);
+        // The region goes on, around it.
+        dma(
+            &region,
+            memory.page(1),
+            3 * PAGE as usize,
+            Access::Write,
+            |_, bytes| bytes.fill(9),
+        )?;
+        assert_eq!(first_byte(&memory, 2)?, 9);
+        memory.replace(0, PAGES, Protection::Write)?;
+        drop(region);
+        leaked.drop_late();
+        Ok(())
+    }
+
+    #[test]
+    fn a_leaked_mapping_does_not_hold_up_its_device() -> Result {
+        let (memory, bus, region) = region(true)?;
+        let leaked = Leaked::new(&memory, map(&region, memory.page(2), 8, Access::Write)?)?;
+
+        bus.take_back();
+        assert!(leaked.is_kept());
+        memory.replace(2, 1, Protection::Write)?;
+        assert!(leaked.write());
+        assert_eq!(first_byte(&memory, 2)?, 0);
+        drop(region);
+        leaked.drop_late();
         Ok(())
     }
 

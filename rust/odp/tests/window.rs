@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The life of a window, on real memory: use, idleness and retirement, what is entered and what an
-//! invalidation takes, how far to look around, and waiting for DMAs.
+//! invalidation takes, and how far to look around.
 //!
 //! Nothing is asserted with the lock held: a failure ends the thread there and then.
 
@@ -10,14 +10,11 @@ use crate::{
     deadline::Deadline,
     region::{map::Find, CpuPages},
     snapshot::PfnBuffer,
-    tests::{eventually, in_another_task, same, with_mm, Protection, Random, UserMemory},
+    tests::{eventually, same, with_mm, Protection, Random, UserMemory},
 };
 use kernel::{
-    sync::{
-        atomic::{Acquire, Atomic, Release},
-        rcu, Arc,
-    },
-    time::{delay::fsleep, Delta, Msecs},
+    sync::{rcu, Arc},
+    time::Msecs,
 };
 
 const LIMIT: Msecs = 60_000;
@@ -267,41 +264,6 @@ mod suite {
             ));
         }
         region.end();
-        Ok(())
-    }
-
-    #[test]
-    fn an_invalidation_waits_for_the_last_dma() -> Result {
-        static HELD: Atomic<u64> = Atomic::new(0);
-        let region = Arc::new(Region::new(8, PageShift::BASE)?, GFP_KERNEL)?;
-        let other = region.clone();
-
-        assert!(region.enter(0, 8, Access::Write, || Ok(()))?);
-        region.window().in_flight.begin();
-        region.window().in_flight.begin();
-        assert!(Inner::would_wait(&region.window().write()));
-        HELD.store(0, Release);
-        in_another_task(move || {
-            let window = other.window();
-            // Somebody waits: no DMA begins any more. What is there stays, until the last has ended.
-            let waited_for = eventually(|| window.write().table().is_waited_for());
-            let refused = window.write().table().pages_for_dma().is_none();
-            window.in_flight.end();
-            fsleep(Delta::from_millis(20));
-            let there = window.write().table().present == 8;
-            if waited_for && refused && there {
-                HELD.store(1, Release);
-            }
-            window.in_flight.end();
-        })?;
-        region.memory.unmap(0, 4)?;
-        // It came back after the end.
-        assert_eq!(HELD.load(Acquire), 1);
-        assert!(!region.window().in_flight.any());
-        assert!(region.window().write().table().pages_for_dma().is_some());
-        assert_eq!(region.present()?, (4, 4));
-        region.window().write().leave_use();
-        Shared::end(&region.shared);
         Ok(())
     }
 
