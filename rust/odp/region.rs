@@ -51,8 +51,10 @@
 //!   siglock of the worker, locks that the waker takes: rxe's task lock, the work queue's
 //! processes of a driver                       (sleep)
 //!   queues of a process
-//! bus srcu                                    (unbinding waits for it: around the entering of a
-//!   window lock                                walk, and the beginning of a DMA)
+//! lock of who takes everything from a device
+//!   bus srcu                                  (unbinding waits for it: around the entering of a
+//!     window lock                              walk, and the beginning of a DMA)
+//!   a DMA that is under way                   (unbinding waits for it)
 //! ```
 //!
 //! Walks, `mmu_interval_notifier_insert()` and `_remove()`, and waiting for the reaper: with no lock

@@ -36,6 +36,9 @@ pub struct BusDevice {
     /// Held for reading by who relies on the device being bound.
     #[pin]
     holds: Srcu,
+    /// Held by who takes all memory back, so that the next one waits for him.
+    #[pin]
+    taker: Mutex<()>,
     /// The regions that are alive, by their addresses.
     #[pin]
     regions: Mutex<RBTree<usize, Arc<Shared<DmaPages>>>>,
@@ -65,6 +68,7 @@ impl BusDevice {
                 device: device.into(),
                 bound: Atomic::new(true),
                 holds <- new_srcu!("odp_bus_device"),
+                taker <- new_mutex!((), "odp_bus_taker"),
                 regions <- new_mutex!(RBTree::new(), "odp_bus_device"),
             }? Error),
             GFP_KERNEL,
@@ -132,12 +136,15 @@ impl BusDevice {
 
     /// Takes all memory from the device, and lets no more be given to it. Waits for DMAs that are under
     /// way, for a minute at most: the pages of those that do not end are
-    /// [lost](super#a-dma-that-does-not-end). It can be called again.
+    /// [lost](super#a-dma-that-does-not-end). When it has returned, be it called again or by many at
+    /// once, no memory is left to be taken.
     ///
     /// The driver's `unbind` is the place, once the device has nothing more to do: after that the
     /// device loses its right to do DMA, while what is registered as a resource is only released
     /// later. This is too, for a probe that fails and a driver that forgets.
     pub fn take_back(&self) {
+        let _alone = self.taker.lock();
+
         self.bound.store(false, Relaxed);
         // Beginnings of DMAs, and faults, that have seen it bound.
         self.holds.synchronize();

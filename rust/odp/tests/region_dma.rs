@@ -372,6 +372,60 @@ mod suite {
     }
 
     #[test]
+    fn whoever_takes_all_back_waits_for_who_came_first() -> Result {
+        static STATE: Atomic<u64> = Atomic::new(0);
+        const FIRST: u64 = 1;
+        const SECOND: u64 = 2;
+        const TOO_EARLY: u64 = 4;
+        const HELD: u64 = 8;
+        let (memory, bus, region) = region(true)?;
+        let other = BusDevice::new(tests::device()?)?;
+        let access = AccessFlags::local(true);
+        let busy = Region::of_device(other, memory.page(0), PAGE, access)?;
+
+        drop(map(&region, memory.page(FIRST_WINDOW), 8, Access::Write)?);
+        drop(map(&busy, memory.page(0), 8, Access::Write)?);
+        STATE.store(0, Release);
+        // An invalidation waits for a DMA of another device, and whoever ends a region for that.
+        let va = memory.page(0);
+        in_another_task(move || {
+            let mapping = busy.try_map(va, 8, Access::Write);
+            let window = busy.shared.find(0);
+            let waited_for = || {
+                window
+                    .as_ref()
+                    .is_some_and(|window| window.write().table().is_waited_for())
+            };
+            STATE.store(HELD, Release);
+            let take_back = |bus: &Arc<BusDevice>, who| {
+                let bus = bus.clone();
+                in_another_task(move || {
+                    bus.take_back();
+                    STATE.fetch_add(who, Release);
+                })
+            };
+
+            if eventually(waited_for) && take_back(&bus, FIRST).is_ok() {
+                fsleep(Delta::from_millis(100));
+                let _ = take_back(&bus, SECOND);
+                fsleep(Delta::from_millis(100));
+            }
+            if STATE.load(Acquire) != HELD {
+                STATE.fetch_add(TOO_EARLY, Release);
+            }
+            drop(mapping);
+        })?;
+        assert!(eventually(|| STATE.load(Acquire) == HELD));
+        memory.unmap(0, 1)?;
+        assert!(eventually(
+            || STATE.load(Acquire) & (FIRST | SECOND) == FIRST | SECOND
+        ));
+        assert_eq!(STATE.load(Acquire), HELD | FIRST | SECOND);
+        drop(region);
+        Ok(())
+    }
+
+    #[test]
     fn nothing_is_left_when_the_device_goes() -> Result {
         let (memory, bus, region) = region(true)?;
         let va = memory.page(FIRST_WINDOW - 1);
