@@ -6,29 +6,38 @@
 //! do; pages are counted in the umem's own page size.
 
 use kernel::prelude::*;
-use odp::{counter::Counter, debugfs::CounterDir, dma::Unmapped, umem::Mapped, Access};
+use odp::{
+    debugfs::{CounterDir, ShownCounter},
+    dma::Unmapped,
+    umem::Mapped,
+    Access,
+};
 
 /// Declares the counters and the debugfs files that show them, of the same names.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// The counters. They count up and wrap around.
         pub(crate) struct Counters {
-            $($(#[$doc])* pub(crate) $name: Counter,)*
+            $($(#[$doc])* pub(crate) $name: ShownCounter,)*
         }
 
         /// The counters of this load of the module.
         pub(crate) static COUNTERS: Counters = Counters {
-            $($name: Counter::new(),)*
+            $($name: ShownCounter::new(),)*
         };
 
         impl Counters {
             /// Shows the counters under `/sys/kernel/debug/rust_umem_odp`, until the result is
-            /// dropped.
-            pub(crate) fn publish(&'static self) -> CounterDir {
-                let dir = CounterDir::new(c"rust_umem_odp");
+            /// dropped. Only meanwhile they count.
+            ///
+            /// # Errors
+            ///
+            /// `EBUSY` if they are shown already; `ENOMEM`.
+            pub(crate) fn publish(&'static self) -> Result<CounterDir> {
+                let mut dir = CounterDir::new(c"rust_umem_odp");
 
-                $(dir.add(kernel::c_str!(stringify!($name)), &self.$name);)*
-                dir
+                $(dir.add(kernel::c_str!(stringify!($name)), &self.$name)?;)*
+                Ok(dir)
             }
         }
     };

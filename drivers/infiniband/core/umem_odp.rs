@@ -31,7 +31,7 @@ struct UmemOdpModule {
 
 impl kernel::Module for UmemOdpModule {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let counters = COUNTERS.publish();
+        let counters = COUNTERS.publish()?;
 
         // Last, and never undone here: from now on ib_core calls into this module. The module can
         // be unloaded once the patch was disabled through sysfs and no task runs it any more.
