@@ -202,6 +202,8 @@ impl<'n> ReadSeq<'n> {
 ///   [`InvalidateLocked::notifier`] of it is [`Watch::notifier`].
 /// - [`lock()`] does not sleep, and [`invalidated()`] only where [`would_wait()`] says so, for the
 ///   kernel invalidates where nothing may sleep: for the OOM reaper.
+/// - A watch of the type is not leaked, or the module that it is made in is never unloaded: that has the
+///   callback.
 ///
 /// [`lock()`]: Invalidate::lock
 /// [`would_wait()`]: Invalidate::would_wait
@@ -254,7 +256,8 @@ impl<T: Invalidate> Watch<T> {
             invalidate_finish: None,
         };
 
-    /// Makes `owner` and tells it from then on what happens to `range` in `mm`.
+    /// Makes `owner` and tells it from then on what happens to `range` in `mm`. The result must not be
+    /// leaked, for which whoever has implemented [`Invalidate`] vouches.
     ///
     /// # Errors
     ///

@@ -336,7 +336,8 @@ impl<P: Pages> Locked<'_, P> {
 }
 
 // SAFETY: `lock` takes the lock of the window it is given, a spinning one; nothing sleeps but
-// `wait_for_dma`, where there is something to wait for.
+// `wait_for_dma`, where there is something to wait for. A window goes with its region, which goes in time,
+// see `FaultWorkers::new`, or with its device.
 unsafe impl<P: Pages> Invalidate for Inner<P> {
     type Guard<'a> = Locked<'a, P>;
 

@@ -36,8 +36,7 @@ const AT_ONCE: i32 = 16;
 /// How long [`FaultWorkers::end`] waits before it says for whom.
 const PATIENCE: Msecs = 1_000;
 
-/// The workers of all processes that have regions of a driver. A module that has made them calls
-/// [`FaultWorkers::end`] before it goes.
+/// The workers of all processes that have regions of a driver.
 #[pin_data(PinnedDrop)]
 pub struct FaultWorkers {
     /// By the address of the `mm_struct`, which each of them holds.
@@ -217,7 +216,12 @@ impl FaultWorkers {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub fn new() -> Result<Arc<Self>> {
+    ///
+    /// # Safety
+    ///
+    /// Before the calling module goes, all regions that were made with it must have been dropped, none of
+    /// them leaked, and [`FaultWorkers::end`] called: the kernel and the workers call into the module.
+    pub unsafe fn new() -> Result<Arc<Self>> {
         let reaper = OwnedQueue::unbound(c"odp_process", 0, 1)?;
 
         Arc::pin_init(

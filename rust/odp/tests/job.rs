@@ -42,7 +42,8 @@ struct Setting {
 impl Setting {
     fn new() -> Result<Self> {
         let memory = UserMemory::new(PAGES, 0)?;
-        let workers = FaultWorkers::new()?;
+        // SAFETY: Ended by `Setting::end`, in the test.
+        let workers = unsafe { FaultWorkers::new()? };
         let access = AccessFlags::local(true);
         let region = Region::new(&workers, memory.page(0), PAGES * PAGE, access)?;
 

@@ -27,7 +27,8 @@ mod suite {
 
     #[test]
     fn a_process_is_there_with_its_regions() -> Result {
-        let workers = FaultWorkers::new()?;
+        // SAFETY: Ended below.
+        let workers = unsafe { FaultWorkers::new()? };
         let memory = UserMemory::new(4, 0)?;
         let new = || {
             let access = AccessFlags::local(true);
@@ -54,7 +55,8 @@ mod suite {
 
     #[test]
     fn what_cannot_be_registered_leaves_nothing() -> Result {
-        let workers = FaultWorkers::new()?;
+        // SAFETY: Ended below.
+        let workers = unsafe { FaultWorkers::new()? };
         let _memory = UserMemory::new(1, 0)?;
         let access = AccessFlags::local(true);
 
