@@ -11,6 +11,7 @@
 use crate::{
     hmm::Access,
     page::{PageRange, PageShift, UserVa},
+    task,
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -109,37 +110,145 @@ impl<'a> ReadLocked<'a> {
     /// Faults in the page at `va` for `access`, if that cannot have to wait for user space or another
     /// machine. Returns whether it was done.
     pub(crate) fn fault_at_once(&self, va: UserVa, access: Access) -> bool {
-        const DONE: bindings::vm_fault_reason = bindings::vm_fault_reason_VM_FAULT_NOPAGE
-            | bindings::vm_fault_reason_VM_FAULT_LOCKED
-            | bindings::vm_fault_reason_VM_FAULT_MAJOR
-            | bindings::vm_fault_reason_VM_FAULT_DONE_COW;
         // CAST: A user address fits a `usize`.
         let at = va.get() as usize;
-        let Some(vma) = self.at_or_after(at).filter(|vma| vma.start() <= at) else {
-            return false;
-        };
         let is_write = access == Access::Write;
 
-        // As HMM asks.
-        if vma.flags() & (flags::IO | flags::PFNMAP) != 0
-            || vma.flags() & flags::READ == 0
-            || is_write && vma.flags() & flags::WRITE == 0
-            || may_wait(vma, at, is_write)
-        {
-            return false;
+        match self.vma_for(at, is_write) {
+            Ok(vma) if !may_wait(vma, at, is_write) => {
+                let how = bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT;
+                // SAFETY: The mmap lock is held; a fault that does not wait leaves it held.
+                unsafe { fault(vma, at, is_write, how) == Ok(Faulted::Done) }
+            }
+            _ => false,
         }
-        let how = bindings::fault_flag_FAULT_FLAG_REMOTE
-            | bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY
-            | bindings::fault_flag_FAULT_FLAG_RETRY_NOWAIT
-            | match is_write {
-                true => bindings::fault_flag_FAULT_FLAG_WRITE,
-                false => 0,
-            };
-        // SAFETY: The VMA holds the address, and the mmap lock is held; a fault that does not wait
-        // leaves it held.
-        let result =
-            unsafe { bindings::handle_mm_fault(vma.as_ptr(), at, how, core::ptr::null_mut()) };
-        result & !DONE == 0
+    }
+
+    /// The VMA of a page that is to be faulted in.
+    ///
+    /// # Errors
+    ///
+    /// As HMM: `EFAULT` if there is none, or none that a device could use; `EPERM` if it is read-only.
+    fn vma_for(&self, at: usize, is_write: bool) -> Result<&VmaRef> {
+        let vma = self
+            .at_or_after(at)
+            .filter(|vma| vma.start() <= at)
+            .ok_or(EFAULT)?;
+
+        if vma.flags() & (flags::IO | flags::PFNMAP) != 0 || vma.flags() & flags::READ == 0 {
+            return Err(EFAULT);
+        }
+        if is_write && vma.flags() & flags::WRITE == 0 {
+            return Err(EPERM);
+        }
+        Ok(vma)
+    }
+}
+
+/// Faults in those pages of `range` that are not there, for `access`. What the process does with them
+/// meanwhile is not seen: a walk has to follow.
+///
+/// HMM can do that, too, but tells no fault that it has been tried before. So where a file cannot be
+/// read the file system asks for yet another try, and HMM goes on for ever.
+///
+/// # Errors
+///
+/// - `EFAULT` if a page cannot be had, `EPERM` if it is read-only and `access` is to write;
+/// - `ENOMEM`;
+/// - `EINTR` if the current task is being killed.
+pub(crate) fn fault_in(
+    mm: &MmWithUser,
+    range: &PageRange,
+    access: Access,
+    is_there: impl Fn(UserVa) -> bool,
+) -> Result {
+    let is_write = access == Access::Write;
+    let mut locked = ReadLocked::new(mm)?;
+    let mut tried = 0;
+    let mut at = range.start();
+
+    while at < range.end() {
+        if !is_there(at) {
+            // CAST: A user address fits a `usize`.
+            let va = at.get() as usize;
+            let vma = locked.vma_for(va, is_write)?;
+            let how = bindings::fault_flag_FAULT_FLAG_KILLABLE | tried;
+
+            // SAFETY: The mmap lock is held. If it is not any more, that is told, and heeded.
+            match unsafe { fault(vma, va, is_write, how)? } {
+                Faulted::Done => (),
+                unlocked => {
+                    core::mem::forget(locked);
+                    if task::is_being_killed() {
+                        return Err(EINTR);
+                    }
+                    locked = ReadLocked::new(mm)?;
+                    if unlocked == Faulted::Again {
+                        tried = bindings::fault_flag_FAULT_FLAG_TRIED;
+                        continue;
+                    }
+                }
+            }
+        }
+        tried = 0;
+        at = at.checked_add(PageShift::BASE.bytes())?;
+    }
+    Ok(())
+}
+
+/// What came of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Faulted {
+    /// It is done.
+    Done,
+    /// It is done, and the mmap lock is not held any more.
+    DoneUnlocked,
+    /// It is to be done again; the mmap lock is not held any more, unless it was told not to wait.
+    Again,
+}
+
+/// Faults in the page at `at`, as a remote access that may be told to try again.
+///
+/// # Errors
+///
+/// As [`fault_in`].
+///
+/// # Safety
+///
+/// `vma` must hold `at`, and the mmap lock be held for reading: see [`Faulted`] for whether it still is.
+unsafe fn fault(
+    vma: &VmaRef,
+    at: usize,
+    is_write: bool,
+    how: bindings::fault_flag,
+) -> Result<Faulted> {
+    let how = how
+        | bindings::fault_flag_FAULT_FLAG_REMOTE
+        | bindings::fault_flag_FAULT_FLAG_ALLOW_RETRY
+        | match is_write {
+            true => bindings::fault_flag_FAULT_FLAG_WRITE,
+            false => 0,
+        };
+    // SAFETY: By the caller's promise.
+    let result = unsafe { bindings::handle_mm_fault(vma.as_ptr(), at, how, core::ptr::null_mut()) };
+    let is = |reason| result & reason != 0;
+
+    if is(bindings::vm_fault_reason_VM_FAULT_COMPLETED) {
+        Ok(Faulted::DoneUnlocked)
+    } else if is(bindings::vm_fault_reason_VM_FAULT_RETRY) {
+        Ok(Faulted::Again)
+    } else if is(bindings::vm_fault_reason_VM_FAULT_OOM) {
+        Err(ENOMEM)
+    } else if is(bindings::vm_fault_reason_VM_FAULT_SIGBUS
+        | bindings::vm_fault_reason_VM_FAULT_SIGSEGV
+        | bindings::vm_fault_reason_VM_FAULT_HWPOISON
+        | bindings::vm_fault_reason_VM_FAULT_HWPOISON_LARGE
+        | bindings::vm_fault_reason_VM_FAULT_FALLBACK)
+    {
+        // Of a page that is known to be poisoned HMM says so, too.
+        Err(EFAULT)
+    } else {
+        Ok(Faulted::Done)
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     charge::{self, Memory},
     deadline::Deadline,
-    page::{PageRange, UserVa},
+    page::{PageRange, PageShift, UserVa},
     snapshot::{PfnBuffer, Snapshot},
     task, vma, Access,
 };
@@ -140,6 +140,9 @@ impl<P: Pages> InUse<'_, P> {
         } else {
             Access::Snapshot
         };
+        if ask != Access::Snapshot {
+            vma::fault_in(walk.mm, part, ask, |at| self.has_page(at, ask))?;
+        }
         let snapshot = Snapshot::walk(
             &mut walk.buffer,
             *part,
@@ -155,6 +158,13 @@ impl<P: Pages> InUse<'_, P> {
             walk.deadline.collided();
         }
         Ok(there)
+    }
+
+    /// Whether the device may use the page at `va` for `access`.
+    pub(super) fn has_page(&self, va: UserVa, access: Access) -> bool {
+        let page = PageRange::covering(va, PageShift::BASE.bytes(), PageShift::BASE);
+
+        page.and_then(|page| self.write().count(&page, access)) == Ok(1)
     }
 
     /// Enters what a walk of `part` has seen. Else as [`InUse::attempt`].

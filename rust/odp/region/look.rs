@@ -99,13 +99,10 @@ impl InUse<'_, CpuPages> {
         let mut at = wanted.start();
 
         while at < wanted.end() {
-            let next = at.checked_add(PageShift::BASE.bytes())?;
-            let page = wanted.clip(at, next).ok_or(EFAULT)?;
-
-            if self.write().count(&page, access)? == 0 && !locked.fault_at_once(at, access) {
+            if !self.has_page(at, access) && !locked.fault_at_once(at, access) {
                 return Ok(false);
             }
-            at = next;
+            at = at.checked_add(PageShift::BASE.bytes())?;
         }
         Ok(true)
     }
