@@ -89,6 +89,11 @@ impl Jobs {
         self.member.process()
     }
 
+    /// Waits for a job on behalf of a system call: see [`FaultWorkers::wait_for`].
+    pub(super) fn wait_for(&self, job: &Arc<Job>) -> Result {
+        self.member.workers().wait_for(job)
+    }
+
     /// # Errors
     ///
     /// `ECANCELED` after [`Jobs::end`].
@@ -302,7 +307,7 @@ impl Job {
     }
 
     /// Ends the job, for the region's sake: the outcome is `ECANCELED`, if there is none.
-    fn end(self: Arc<Self>) {
+    pub(super) fn end(self: Arc<Self>) {
         self.state.lock().end(Err(ECANCELED));
         self.ended.notify_all();
         self.give_up();

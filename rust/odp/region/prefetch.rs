@@ -126,14 +126,14 @@ impl<P: Pages> Region<P> {
 
 impl Region<CpuPages> {
     /// [`Region::prefetch`] by a worker. The current task waits for that, but not once it has a signal,
-    /// nor for a region that is stopped.
+    /// nor for a region that is stopped, nor after [`super::FaultWorkers::stop_waiting`].
     ///
     /// # Errors
     ///
-    /// As [`Region::prefetch`]; `ERESTARTNOINTR` for any signal.
+    /// As [`Region::prefetch`]; `ERESTARTNOINTR` for any signal; `ENODEV` if no system call is to wait.
     pub fn prefetch_and_wait(&self, va: UserVa, len: u64, access: Access) -> Result {
         let job = self.start_prefetch(va, len, access)?;
-        let result = job.wait();
+        let result = self.jobs.wait_for(&job);
 
         job.leave();
         result

@@ -44,9 +44,19 @@ pub struct FaultWorkers {
     processes: Mutex<RBTree<usize, Entry>>,
     #[pin]
     left: CondVar,
+    /// What system calls wait for.
+    #[pin]
+    waited_for: Mutex<WaitedFor>,
     /// Where the queues of a process end, as they cannot do so in a worker of their own.
     #[pin]
     reaper: Mutex<Option<OwnedQueue>>,
+}
+
+/// Jobs that system calls wait for, by their addresses.
+struct WaitedFor {
+    jobs: RBTree<usize, Arc<Job>>,
+    /// Whether no system call is to wait any more.
+    stopped: bool,
 }
 
 /// A process, and how many regions it has.
@@ -202,6 +212,11 @@ impl Member {
     pub(super) fn process(&self) -> &Process {
         &self.process
     }
+
+    /// The workers.
+    pub(super) fn workers(&self) -> &FaultWorkers {
+        &self.workers
+    }
 }
 
 impl Drop for Member {
@@ -228,10 +243,52 @@ impl FaultWorkers {
             pin_init!(Self {
                 processes <- new_mutex!(RBTree::new(), "odp_processes"),
                 left <- new_condvar!("odp_processes"),
+                waited_for <- new_mutex!(
+                    WaitedFor {
+                        jobs: RBTree::new(),
+                        stopped: false,
+                    },
+                    "odp_waited_for"
+                ),
                 reaper <- new_mutex!(Some(reaper), "odp_process_reaper"),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Waits for a job on behalf of a system call.
+    ///
+    /// # Errors
+    ///
+    /// - `ENODEV` after [`FaultWorkers::stop_waiting`];
+    /// - `ENOMEM`;
+    /// - else as [`Job::wait`].
+    pub(super) fn wait_for(&self, job: &Arc<Job>) -> Result {
+        // CAST: The address is a name.
+        let key = Arc::as_ptr(job) as usize;
+        let node = RBTreeNode::new(key, job.clone(), GFP_KERNEL_ACCOUNT)?;
+        {
+            let mut waited_for = self.waited_for.lock();
+            if waited_for.stopped {
+                return Err(ENODEV);
+            }
+            waited_for.jobs.insert(node);
+        }
+        let result = job.wait();
+        let removed = self.waited_for.lock().jobs.remove(&key);
+
+        drop(removed);
+        result
+    }
+
+    /// Ends what system calls wait for, and lets none wait again: before a module waits for them.
+    pub fn stop_waiting(&self) {
+        let mut waited_for = self.waited_for.lock();
+
+        waited_for.stopped = true;
+        for job in waited_for.jobs.values() {
+            job.clone().end();
+        }
     }
 
     /// Adds a region of the current process, whose address space is `mm`.

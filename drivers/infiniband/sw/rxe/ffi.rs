@@ -21,7 +21,10 @@ use kernel::{
 use netlink::{rxe_odp_fill_res_mr_entry, rxe_odp_fill_stat_mr_entry};
 use odp::{region::Parks, umem::AccessFlags, Access};
 use rxe_bindings::{ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr, rxe_odp_wait};
-use wait::{rxe_odp_exit, rxe_odp_init, rxe_odp_is_waiting, rxe_odp_leave, with_memory, workers};
+use wait::{
+    rxe_odp_exit, rxe_odp_init, rxe_odp_is_waiting, rxe_odp_leave, rxe_odp_stop_waiting,
+    with_memory, workers,
+};
 
 /// Fails to compile where a function does not have the type that C gives it.
 macro_rules! exports {
@@ -48,6 +51,7 @@ exports! {
     rxe_odp_leave,
     rxe_odp_init,
     rxe_odp_exit,
+    rxe_odp_stop_waiting,
 }
 
 /// What C expects of a function that succeeds or fails.

@@ -85,6 +85,15 @@
  	...+>
  }
 
+@exit_without_waiting@
+@@
+ rxe_module_exit(...)
+ {
++	rxe_odp_stop_waiting();
+ 	rdma_link_unregister(&rxe_link_ops);
+ 	...
+ }
+
 @exit@
 @@
  rxe_module_exit(...)

@@ -30,6 +30,9 @@ void rxe_odp_leave(struct rxe_odp_wait *wait);
 int rxe_odp_init(void);
 void rxe_odp_exit(void);
 
+/* Before the module waits for system calls: none of them waits for a page fault. */
+void rxe_odp_stop_waiting(void);
+
 /* The access flags that a new MR may have, given that it has @access. */
 static inline int rxe_odp_supported_access(int access)
 {

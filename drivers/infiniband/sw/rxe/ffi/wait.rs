@@ -73,6 +73,18 @@ pub(super) unsafe extern "C" fn rxe_odp_exit() {
     });
 }
 
+/// Before the module waits for system calls.
+///
+/// # Safety
+///
+/// As C's contract: the module is about to go.
+#[no_mangle]
+pub(super) unsafe extern "C" fn rxe_odp_stop_waiting() {
+    if let Ok(workers) = workers() {
+        workers.stop_waiting();
+    }
+}
+
 /// Schedules a task of a queue pair's again when what it has parked for has come.
 const WAKER: &RawWakerVTable = &RawWakerVTable::new(
     |task| RawWaker::new(task, WAKER),
