@@ -7,7 +7,7 @@ build_root_packages=(
 	ca-certificates make gcc gcc-14 libc6-dev bc bison flex cpio kmod rsync
 	dwarves libelf-dev libssl-dev python3 xz-utils zstd dpkg-dev
 	rustc rust-src rustfmt rust-clippy bindgen clang lld llvm libclang-dev
-	coccinelle shellcheck libibverbs-dev librdmacm-dev
+	coccinelle shellcheck libibverbs-dev librdmacm-dev libfuse3-dev
 	busybox-static e2fsprogs libarchive13t64 qemu-system-x86
 )
 
