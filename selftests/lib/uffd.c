@@ -45,7 +45,8 @@ void uffd_unwatch(int fd, const void *addr, size_t len)
 {
 	struct uffdio_range range = { (uintptr_t)addr, len };
 
-	if (ioctl(fd, UFFDIO_UNREGISTER, &range))
+	/* ENOMEM: the process is gone, so nobody waits */
+	if (ioctl(fd, UFFDIO_UNREGISTER, &range) && errno != ENOMEM)
 		odp_die(errno, "UFFDIO_UNREGISTER");
 }
 
