@@ -238,6 +238,29 @@ odp_wait() {
 	return 1
 }
 
+# odp_within SECONDS COMMAND…: whether it succeeds, and in time. Who does not end by then,
+# and may be unkillable, is left behind.
+odp_within() {
+	local limit=$1 start=$EPOCHREALTIME pid
+
+	shift
+	"$@" &
+	pid=$!
+	while kill -0 "$pid" 2>/dev/null; do
+		odp_before "$start" "$limit" || {
+			echo "not ended after $limit s: $*"
+			return 1
+		}
+		sleep 0.02
+	done
+	wait "$pid"
+}
+
+# odp_before START SECONDS: whether fewer have passed since.
+odp_before() {
+	((${EPOCHREALTIME/[.,]/} < ${1/[.,]/} + $2 * 1000000))
+}
+
 # --- the module ------------------------------------------------------------
 
 odp_loaded() {
