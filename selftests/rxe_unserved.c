@@ -4,39 +4,30 @@
  * must not.
  *
  * rxe_unserved others [starts]   cases: who must go on meanwhile
- * rxe_unserved destroy           cases: who destroys what the fault holds up waits for it,
- *                                and the kernel log says so within a minute
- * rxe_unserved kill              cases: a process that is killed amid it goes; what the
- *                                fault has of it goes when that is served
- * rxe_unserved reap GROUP        cases: the OOM reaper takes the memory of one that the
- *                                fault keeps; GROUP: a cgroup with a limit
- * rxe_unserved hold write|prefetch|killed    prints "held", reads a line, serves it,
- *                                prints "served". killed: the process that has the fault
- *                                was killed
+ * rxe_unserved fair              cases: faults of one process do not wait for each other,
+ *                                nor does what needs none
+ * rxe_unserved destroy           cases: who destroys what the fault holds up does not wait
  * starts: only messages of one packet at a page's start
  */
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/cases.h"
+#include "lib/child.h"
 #include "lib/held.h"
 #include "lib/odp.h"
 #include "lib/patience.h"
 #include "lib/qp.h"
 #include "lib/uffd.h"
 
-#define WAITS_S		2	/* after that it is taken to wait */
-#define TOLD_S		75	/* the kernel tells once a minute */
+#define CROWD		100	/* queue pairs of a process that wait, each for its page */
 
 static bool completes(struct held *h)
 {
@@ -74,6 +65,11 @@ static bool works(struct test *t, struct ibv_mr *mr, size_t offset)
 static bool other_region(struct test *t)
 {
 	return works(t, t->mr, 0);
+}
+
+static bool next_window(struct test *t)
+{
+	return works(t, t->mr, HELD_WINDOW);
 }
 
 static bool other_window(struct test *t)
@@ -229,7 +225,96 @@ static void others(bool starts)
 		  "it is served in the end", "written");
 }
 
-/* --- who waits -------------------------------------------------------------------------------- */
+/* --- one process ----------------------------------------------------------------------------- */
+
+static bool completes_soon(struct odp *o)
+{
+	const double end = patience_seconds() + HELD_SOON_S;
+	struct ibv_wc wc;
+
+	while (!ibv_poll_cq(o->cq, 1, &wc))
+		if (patience_seconds() > end)
+			return false;
+	return !wc.status;
+}
+
+static void two_pairs(void)
+{
+	struct held first = {}, second = {};
+	struct odp device = {};
+
+	odp_open(&device);
+	first.fd = uffd_open();
+	held_open(&first, &device);
+	second.fd = uffd_open();
+	held_open(&second, &device);
+	held_write(&first);
+	held_write(&second);
+	held_serve(&second);
+	result_is(completes_soon(&second.o), "a queue pair whose page comes goes on, another waits",
+		  "it does");
+	result_is(!completes(&first), "that one still waits", "no completion");
+	held_serve(&first);
+	result_is(completes_soon(&first.o), "it goes on in the end, too", "it does");
+}
+
+/* The pages of addr are under userfaultfd: one for each pair. */
+static void crowd(void)
+{
+	static struct odp pair[CROWD];
+	struct test t = {};
+	unsigned char *addr = odp_map(CROWD * ODP_PAGE);
+	const int fd = uffd_open();
+	struct ibv_mr *mr;
+	unsigned int faults = 0, right = 0;
+	char text[60];
+
+	odp_open(&t.device);
+	t.other = t.device;
+	t.mr = odp_reg(&t.device, odp_map(HELD_LEN), HELD_LEN, ODP_RW | IBV_ACCESS_ON_DEMAND);
+	t.pinned = odp_reg(&t.device, odp_map(HELD_LEN), HELD_LEN, ODP_RW);
+	uffd_watch(fd, addr, CROWD * ODP_PAGE);
+	mr = odp_reg(&t.device, addr, CROWD * ODP_PAGE, ODP_RW | IBV_ACCESS_ON_DEMAND);
+	/* One window is known already, one only resident */
+	memset(t.mr->addr, 1, 2 * HELD_WINDOW);
+	works(&t, t.mr, 0);
+	odp_stamp(t.pinned->addr, ODP_PAGE, 0, 7);
+	for (int i = 0; i < CROWD; i++) {
+		struct ibv_sge sge = { (uintptr_t)t.pinned->addr, t.device.chunk,
+				       t.pinned->lkey };
+		struct ibv_send_wr wr = {
+			.sg_list = &sge,
+			.num_sge = 1,
+			.opcode = IBV_WR_RDMA_WRITE,
+			.send_flags = IBV_SEND_SIGNALED,
+			.wr.rdma = { (uintptr_t)addr + i * ODP_PAGE, mr->rkey },
+		};
+
+		qp_open(&pair[i], &t.device, (struct qp_options){ .type = IBV_QPT_RC, .sges = 1 });
+		odp_post(&pair[i], &wr);
+	}
+	/* As many as the module has at a time */
+	while (uffd_asked(fd, 500))
+		faults++;
+	snprintf(text, sizeof(text), "%u page faults", faults);
+	result_is(faults, "100 queue pairs wait, each for a page of its own", text);
+	timed(&t, "resident memory that is known, amid them", other_region);
+	timed(&t, "resident memory that is not, amid them", next_window);
+	uffd_unwatch(fd, addr, CROWD * ODP_PAGE);
+	for (int i = 0; i < CROWD; i++)
+		right += completes_soon(&pair[i]) &&
+			 odp_stamped(addr + i * ODP_PAGE, t.device.chunk, 0, 7);
+	snprintf(text, sizeof(text), "%u", right);
+	result_is(right == CROWD, "all 100 are served in the end", text);
+}
+
+static void fair(void)
+{
+	two_pairs();
+	crowd();
+}
+
+/* --- who destroys --------------------------------------------------------------------------- */
 
 static void *destroy_qp(void *arg)
 {
@@ -247,235 +332,21 @@ static void *deregister(void *arg)
 
 static void destroy(void)
 {
-	const char *told = "is still in use: a page fault is not served?";
-	int log = patience_log(), again = patience_log();
 	struct test t = {};
 	pthread_t qp, mr;
 
 	open_test(&t);
 	pthread_create(&qp, NULL, destroy_qp, &t.held);
+	result_is(patience_ends(qp, child_limit()), "who destroys the queue pair does not wait",
+		  "it is gone");
 	pthread_create(&mr, NULL, deregister, &t.held);
-	result_is(!patience_ends(qp, WAITS_S), "who destroys the queue pair waits", "it does");
-	result_is(!patience_ends(mr, WAITS_S), "who deregisters the region waits", "it does");
+	result_is(patience_ends(mr, child_limit()), "who deregisters the region does not wait",
+		  "it is gone");
 	timed(&t, "another region meanwhile", other_region);
 	timed(&t, "regions and queue pairs come and go meanwhile", verbs);
 	timed(&t, "another process meanwhile", other_process);
-	result_is(patience_logged(log, told, "qp", TOLD_S),
-		  "the kernel log says that a queue pair waits", told);
-	result_is(patience_logged(again, told, "mr", TOLD_S),
-		  "the kernel log says that a region waits", told);
 	held_serve(&t.held);
-	result_is(patience_ends(qp, HELD_SOON_S), "the queue pair goes when the page is served",
-		  "it does");
-	result_is(patience_ends(mr, HELD_SOON_S), "so does the region", "it does");
 	timed(&t, "another region afterwards", other_region);
-}
-
-/* --- who is killed ---------------------------------------------------------------------- */
-
-enum order { FD_FIRST, DEVICE_FIRST };
-
-/* A process with a fault that is not served; it eats memory, if it is told to. */
-static pid_t start_held(enum order order, const char *group, int *keep)
-{
-	int ready[2], fd, status;
-	pid_t pid;
-
-	if (pipe(ready))
-		odp_die(errno, "pipe");
-	fflush(stdout);
-	pid = fork();
-	if (pid < 0)
-		odp_die(errno, "fork");
-	if (!pid) {
-		struct odp device = {};
-		struct held h = {};
-
-		if (group) {
-			fd = open(group, O_WRONLY | O_CLOEXEC);
-			if (fd < 0 || write(fd, "0", 1) != 1)
-				odp_die(errno, "%s", group);
-		}
-		if (order == FD_FIRST)
-			h.fd = uffd_open();
-		odp_open(&device);
-		if (order == DEVICE_FIRST)
-			h.fd = uffd_open();
-		held_open(&h, &device);
-		held_write(&h);
-		if (write(ready[1], &h.fd, sizeof(h.fd)) != sizeof(h.fd))
-			_exit(ODP_ERROR);
-		if (group)
-			kill(getpid(), SIGSTOP);
-		while (group)
-			memset(odp_map(1 << 20), 1, 1 << 20);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	if (read(ready[0], &fd, sizeof(fd)) != sizeof(fd)) {
-		waitpid(pid, &status, 0);
-		odp_die(0, "the process with the fault did not start");
-	}
-	close(ready[0]);
-	if (keep) {
-		*keep = syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, pid, 0), fd, 0);
-		if (*keep < 0)
-			odp_die(errno, "pidfd_getfd");
-	}
-	return pid;
-}
-
-/* How many have opened the device. */
-static unsigned long users(void)
-{
-	unsigned long count = 0;
-	char line[300], *ctx;
-	FILE *rdma;
-
-	snprintf(line, sizeof(line), "rdma resource show %s", getenv("ODP_DEV") ?: "rxe0");
-	rdma = popen(line, "r");
-	if (!rdma || !fgets(line, sizeof(line), rdma))
-		odp_die(errno, "rdma resource show");
-	ctx = strstr(line, " ctx ");
-	if (!ctx || sscanf(ctx, " ctx %lu", &count) != 1)
-		odp_die(0, "rdma says: %s", line);
-	pclose(rdma);
-	return count;
-}
-
-static bool users_become(unsigned long count, double s)
-{
-	const double end = patience_seconds() + s;
-
-	while (users() != count) {
-		if (patience_seconds() > end)
-			return false;
-		usleep(100000);
-	}
-	return true;
-}
-
-/* The process is no more, but the fault has its memory, with what is mapped in it. */
-static void objects_stay(unsigned long before, int keep)
-{
-	result_is(!users_become(before, WAITS_S),
-		  "what it had of the device stays until the fault is served", "it does");
-	close(keep);
-	result_is(users_become(before, HELD_SOON_S), "then it goes", "it does");
-}
-
-static void killed(void)
-{
-	const unsigned long before = users();
-	int keep;
-	pid_t pid;
-
-	pid = start_held(DEVICE_FIRST, NULL, NULL);
-	kill(pid, SIGKILL);
-	result_is(patience_gone(pid, HELD_SOON_S) && users_become(before, HELD_SOON_S),
-		  "who is killed goes, with its userfaultfd", "it does");
-	pid = start_held(FD_FIRST, NULL, NULL);
-	kill(pid, SIGKILL);
-	result_is(patience_gone(pid, HELD_SOON_S) && users_become(before, HELD_SOON_S),
-		  "who is killed goes, with a userfaultfd older than its device", "it does");
-	pid = start_held(DEVICE_FIRST, NULL, &keep);
-	kill(pid, SIGKILL);
-	result_is(patience_gone(pid, HELD_SOON_S),
-		  "who is killed goes, if another process has its userfaultfd", "it does");
-	objects_stay(before, keep);
-}
-
-static unsigned long bytes_of(const char *group)
-{
-	unsigned long bytes = 0;
-	char path[200];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/memory.current", group);
-	file = fopen(path, "r");
-	if (!file || fscanf(file, "%lu", &bytes) != 1)
-		odp_die(errno, "%s", path);
-	fclose(file);
-	return bytes;
-}
-
-/* Killed for want of memory, which the fault keeps: it comes back anyway. */
-static void reap(const char *group)
-{
-	char procs[200], text[100];
-	int log = patience_log(), keep;
-	const unsigned long before_users = users();
-	unsigned long before, after;
-	pid_t pid;
-
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", group);
-	pid = start_held(DEVICE_FIRST, procs, &keep);
-	waitpid(pid, NULL, WUNTRACED);
-	before = bytes_of(group);
-	kill(pid, SIGCONT);
-	result_is(patience_logged(log, "oom_reaper: reaped process", "rxe_unserved", 30),
-		  "the OOM reaper takes the memory that the fault keeps", "it says so");
-	result_is(patience_gone(pid, HELD_SOON_S), "the process goes", "it does");
-	after = bytes_of(group);
-	snprintf(text, sizeof(text), "%lu KiB, %lu KiB before it wanted more", after >> 10,
-		 before >> 10);
-	result_is(after < before + (1 << 20), "its memory has come back", text);
-	objects_stay(before_users, keep);
-}
-
-/* --- for the scripts -------------------------------------------------------------------------- */
-
-static void *prefetch(void *arg)
-{
-	struct held *h = arg;
-
-	odp_prefetch(&h->o, IBV_ADVISE_MR_ADVICE_PREFETCH_WRITE, h->mr, HELD, ODP_PAGE);
-	return NULL;
-}
-
-static void say(const char *word)
-{
-	printf("%s\n", word);
-	fflush(stdout);
-}
-
-static void held_until_told(const char *how)
-{
-	struct odp device = {};
-	pid_t pid = 0;
-	struct held h = {};
-	pthread_t thread;
-	int keep = -1;
-
-	if (!strcmp(how, "killed")) {
-		pid = start_held(DEVICE_FIRST, NULL, &keep);
-		kill(pid, SIGKILL);
-		if (!patience_gone(pid, HELD_SOON_S))
-			odp_die(0, "the process does not go");
-	} else {
-		odp_open(&device);
-		h.fd = uffd_open();
-		held_open(&h, &device);
-		if (!strcmp(how, "write")) {
-			held_write(&h);
-		} else {
-			pthread_create(&thread, NULL, prefetch, &h);
-			held_wait(&h);
-		}
-	}
-	say("held");
-	getchar();
-	if (pid) {
-		close(keep);
-	} else {
-		held_serve(&h);
-		if (!strcmp(how, "write") && odp_wait_wc(&h.o).status)
-			odp_die(0, "the RDMA WRITE has failed");
-		if (strcmp(how, "write"))
-			pthread_join(thread, NULL);
-	}
-	say("served");
 }
 
 int main(int argc, char **argv)
@@ -484,16 +355,11 @@ int main(int argc, char **argv)
 
 	if (!strcmp(what, "others"))
 		others(argc > 2);
+	else if (!strcmp(what, "fair"))
+		fair();
 	else if (!strcmp(what, "destroy"))
 		destroy();
-	else if (!strcmp(what, "kill"))
-		killed();
-	else if (!strcmp(what, "reap") && argc > 2)
-		reap(argv[2]);
-	else if (!strcmp(what, "hold") && argc > 2)
-		held_until_told(argv[2]);
 	else
-		odp_die(0, "usage: %s others [starts] | destroy | kill | reap GROUP | hold HOW",
-			argv[0]);
+		odp_die(0, "usage: %s others [starts] | fair | destroy", argv[0]);
 	return ODP_OK;
 }

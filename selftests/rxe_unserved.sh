@@ -1,12 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A page fault that nobody serves holds up its own queue pair only, and the log says who waits.
+# A page fault that nobody serves holds up its own queue pair, and nobody who ends it.
 # shellcheck source=lib/odp.sh
 . "$(dirname "$0")/lib/odp.sh"
 # shellcheck source=lib/rxe.sh
 . "$ODP_HERE/lib/rxe.sh"
 # shellcheck source=lib/cases.sh
 . "$ODP_HERE/lib/cases.sh"
+# shellcheck source=lib/held.sh
+. "$ODP_HERE/lib/held.sh"
 # shellcheck source=lib/swap.sh
 . "$ODP_HERE/lib/swap.sh"
 
@@ -14,62 +16,32 @@ unserved() {
 	"$ODP_BIN/rxe_unserved" "$@"
 }
 
+owner() {
+	"$ODP_BIN/rxe_unserved_owner" "$@"
+}
+
 # shellcheck disable=SC2154 # odp_group is set by odp_cgroup
 reap() {
 	echo 64M >"$odp_group/memory.max"
-	unserved reap "$odp_group"
+	owner reap "$odp_group"
 	echo max >"$odp_group/memory.max"
-}
-
-# --- a fault that is held until we say so -----------------------------------------------
-
-hold() {
-	local answer
-
-	coproc unserved_held { exec "$ODP_BIN/rxe_unserved" hold "$1" 2>&1; }
-	held_pid=$!
-	held_in=${unserved_held[1]}
-	held_out=${unserved_held[0]}
-	read -r -t 60 -u "$held_out" answer || answer="no answer"
-	[[ $answer == held ]] || {
-		echo "$answer"
-		return 1
-	}
-}
-
-serve() {
-	local answer
-
-	echo >&"$held_in"
-	read -r -t 60 -u "$held_out" answer || answer="no answer"
-	exec {held_in}>&-
-	wait "$held_pid"
-	echo "$answer"
-	[[ $answer == served ]]
 }
 
 # --- rdma_rxe.ko ------------------------------------------------------------------------------
 
-# The process that has the fault is dead; the module waits for what is left of it, and
-# the log says so, once a minute.
-module_waits() {
+hold() {
+	held_start "$ODP_BIN/rxe_unserved_owner" hold "$1"
+}
+
+# The process that has the fault is dead, and another one has its userfaultfd.
+module_goes() {
 	hold killed || return
-	rmmod rdma_rxe &
-	removal=$!
-	sleep 3
-	kill -0 "$removal" 2>/dev/null || {
-		echo "the module has gone while a fault is in its code"
+	rxe_now=none
+	odp_within $((2 * ODP_SLOW)) rmmod rdma_rxe || {
+		held_serve
 		return 1
 	}
-	[[ ${ODP_SOAK:-0} != 1 ]] || odp_wait 75 said_so
-}
-
-said_so() {
-	dmesg | sed "1,/$odp_log_mark/d" | grep "is still in use: a page fault is not served"
-}
-
-module_goes() {
-	serve && wait "$removal" && [[ ! -e /sys/module/rdma_rxe ]] && rxe_remove
+	held_serve && [[ ! -e /sys/module/rdma_rxe ]]
 }
 
 # --- rust_umem_odp.ko ---------------------------------------------------------------------------
@@ -95,13 +67,11 @@ goes() {
 }
 
 goes_when_served() {
-	serve && goes
+	held_serve && goes
 }
 
 goes_when_killed() {
-	kill -KILL "$held_pid"
-	wait "$held_pid" 2>/dev/null || true
-	exec {held_in}>&-
+	held_kill
 	goes
 }
 
@@ -116,9 +86,10 @@ odp_init
 odp_cgroup
 swap_off_others
 rxe_use rust
-for name in others destroy kill; do
+for name in others fair destroy; do
 	cases_run "$name" unserved "$name"
 done
+cases_run kill owner kill
 rxe_use stock
 odp_load
 cases_run umem unserved others starts
@@ -127,15 +98,14 @@ log_was_clean=no
 ! odp_run odp_log_clean || log_was_clean=yes
 cases_run reap reap
 forget_log
-odp_plan $(($(cases_count others) + $(cases_count destroy) + $(cases_count kill) +
-	$(cases_count umem) + $(cases_count reap) + 9))
-for name in others destroy kill umem reap; do
+odp_plan $(($(cases_count others) + $(cases_count fair) + $(cases_count destroy) +
+	$(cases_count kill) + $(cases_count umem) + $(cases_count reap) + 8))
+for name in others fair destroy kill umem reap; do
 	cases_report "$name"
 done
 odp_ok "the kernel log was clean before memory ran out" test "$log_was_clean" = yes
 
-rxe_ok_in_use "who removes the module waits" module_waits
-rxe_ok_in_use "it goes when the fault is served" module_goes
+rxe_ok_in_use "the module goes, and does not wait" module_goes
 rxe_use stock
 for how in write prefetch; do
 	odp_load
