@@ -84,3 +84,19 @@
 +	WRITE_ONCE(qp->need_req_skb, 0);
  	...+>
  }
+
+// What is sent again begins in its request. Its ring is the user's to write to, and what
+// was posted before the queue pair was ready has PSNs of no use: up to 2^24 times round.
+@retry_in_request@
+@@
+ retry_first_write_send(...)
+ {
+ 	<+...
+ 	for (
+ 	     i = 0;
+-	     i < npsn;
++	     i < npsn && wqe->dma.resid;
+ 	     i++)
+ 	{ ... }
+ 	...+>
+ }
