@@ -11,8 +11,6 @@ import json
 import statistics
 import sys
 
-import bench_plot
-
 MESSAGES = ["write-64KiB", "read-64KiB", "write-64B", "read-64B"]
 STORMS = [f"{faults}/{storm}" for faults in ("rdma", "prefetch", "prefetch-anew") for storm in ("dontneed", "mprotect")]
 FLAT = 1.5
@@ -23,6 +21,9 @@ SCALE = 0.95
 STORM = 1.10
 ADDED = 1.05
 SAME = 0.02
+# Over a baseline: an earlier module of ours
+FAULT = 1.10
+KEPT = 1.02
 
 
 class Samples:
@@ -45,6 +46,10 @@ class Samples:
     def median(self, side, measure):
         values = self.of(side, measure)
         return statistics.median(values) if values else None
+
+    def other(self):
+        """Whom Rust is measured against: stock, or an earlier module."""
+        return "baseline" if any(side == "baseline" for _, side, _ in self.values) else "stock"
 
     def measures(self):
         return sorted({measure for _, _, measure in self.values})
@@ -105,13 +110,14 @@ class Bar:
                 **{side: ratio.as_json() for side, ratio in sides.items() if ratio and ratio.known}}
 
 
-def against_stock(samples, measure):
-    return Ratio(samples.of("rust", measure), samples.of("stock", measure))
+def against_other(samples, measure):
+    return Ratio(samples.of("rust", measure), samples.of(samples.other(), measure))
 
 
 def control(samples, measure):
-    """Stock against stock, loaded anew: what the method sees where nothing differs."""
-    return Ratio(samples.of("stock-again", measure, "control"), samples.of("stock", measure, "control"))
+    """The other module against itself, loaded anew: what the method sees where nothing differs."""
+    other = samples.other()
+    return Ratio(samples.of(f"{other}-again", measure, "control"), samples.of(other, measure, "control"))
 
 
 def bars(samples):
@@ -129,12 +135,12 @@ def bars(samples):
     yield Bar("mprotect 1 TiB, untouched: over memory that is not registered",
               within("rust", "mprotect/1TiB", "mprotect-unregistered/1TiB"), ADDED)
     for act in ("register", "deregister", "mprotect"):
-        yield Bar(f"{act} 1 MiB, untouched: over stock", against_stock(samples, f"{act}/1MiB"), 1,
+        yield Bar(f"{act} 1 MiB, untouched: over stock", against_other(samples, f"{act}/1MiB"), 1,
                   control=control(samples, f"{act}/1MiB"))
     yield Bar("kernel memory of an untouched TiB, bytes", plain("rust", "memory/1TiB"), TERABYTE_BYTES)
     for pages in ("4KiB", "THP"):
         yield Bar(f"first touch of resident memory, {pages}: over stock",
-                  against_stock(samples, f"touch/{pages}"), TOUCH, control=control(samples, f"touch/{pages}"))
+                  against_other(samples, f"touch/{pages}"), TOUCH, control=control(samples, f"touch/{pages}"))
     for message in MESSAGES:
         odp, pinned, again = (f"warm-{message}/{which}" for which in ("odp", "pinned", "pinned-again"))
         yield Bar(f"warm {message.replace('-', ' ').upper()}, instructions: over pinned".replace("KIB", " KiB"),
@@ -152,6 +158,21 @@ def bars(samples):
                   STORM, stock=plain("stock", measure), control=plain("rust", f"{measure}-control"))
 
 
+def bars_over_baseline(samples):
+    for measure in samples.measures():
+        what, _, detail = measure.partition("/")
+        if what == "fault":
+            name, limit = f"page fault, {detail.replace('/', ', ')}", FAULT
+        elif what == "touch-window":
+            name, limit = f"first touch of a resident window, {detail}", KEPT
+        elif what.startswith("warm-") and detail == "odp":
+            name, limit = f"warm {what.removeprefix('warm-')}", KEPT
+        else:
+            continue
+        yield Bar(f"{name}: over the baseline", against_other(samples, measure), limit,
+                  control=control(samples, measure))
+
+
 def print_table(head, rows):
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
@@ -167,11 +188,12 @@ def number(value):
 
 def print_samples(samples):
     rows = []
+    other = samples.other()
     for measure in samples.measures():
-        rows.append([measure, number(samples.median("rust", measure)), number(samples.median("stock", measure)),
-                     str(against_stock(samples, measure)), str(control(samples, measure))])
-    print_table(["measure (median of the runs)", "Rust", "stock", "Rust over stock", "stock over stock"], rows)
-    print("register, deregister, mprotect, warm: instructions of one; touch: of a page; memory: bytes;")
+        rows.append([measure, number(samples.median("rust", measure)), number(samples.median(other, measure)),
+                     str(against_other(samples, measure)), str(control(samples, measure))])
+    print_table(["measure (median of the runs)", "Rust", other, f"Rust over {other}", f"{other} over {other}"], rows)
+    print("register, deregister, mprotect, warm: instructions of one; touch, fault: of a page; memory: bytes;")
     print("storm: ns of 64 KiB, slowdown over a storm outside; scale: throughput over that of a pinned region; rate: MiB/s\n")
 
 
@@ -179,13 +201,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--strict", action="store_true", help="exit status 1 if a bar is missed")
     parser.add_argument("--kernel", required=True)
-    parser.add_argument("instructions")
-    parser.add_argument("time")
-    parser.add_argument("results", help="folder for bench.json, bench.svg and bench.png")
+    parser.add_argument("--results", required=True, help="folder for bench.json, bench.svg and bench.png")
+    parser.add_argument("samples", nargs="+")
     options = parser.parse_args()
 
-    samples = Samples([options.instructions, options.time])
-    all_bars = list(bars(samples))
+    samples = Samples(options.samples)
+    all_bars = list(bars_over_baseline(samples) if samples.other() == "baseline" else bars(samples))
     print()
     print_samples(samples)
     print_table(["bar", "Rust", "limit", "stock", "control", "verdict"], [bar.row() for bar in all_bars])
@@ -193,9 +214,14 @@ def main():
         json.dump({"kernel": options.kernel, "samples": samples.as_json(),
                    "bars": [bar.as_json() for bar in all_bars]}, file, indent=1)
         file.write("\n")
-    for suffix in ("svg", "png"):
-        bench_plot.plot(samples, f"{options.results}/bench.{suffix}")
-    print(f"{options.results}/bench.json, bench.svg, bench.png")
+    written = ["bench.json"]
+    if samples.other() == "stock":
+        import bench_plot  # wants matplotlib, which not everybody has
+
+        for name in ("bench.svg", "bench.png"):
+            bench_plot.plot(samples, f"{options.results}/{name}")
+            written.append(name)
+    print(f"{options.results}/{', '.join(written)}")
     verdicts = [bar.verdict for bar in all_bars]
     missed = len(all_bars) - verdicts.count("met") - verdicts.count("as the control")
     print(f"{verdicts.count('met')} bars met, {verdicts.count('as the control')} as the control, {missed} missed")

@@ -18,7 +18,7 @@ static struct ibv_qp *make_qp(struct bench *b)
 		.qp_type = IBV_QPT_RC,
 		.cap = {
 			.max_send_wr = BENCH_DEPTH,
-			.max_recv_wr = 1,
+			.max_recv_wr = BENCH_DEPTH,
 			.max_send_sge = 1,
 			.max_recv_sge = 1,
 		},
@@ -66,10 +66,23 @@ uint64_t bench_now(void)
 	return now.tv_sec * 1000000000ULL + now.tv_nsec;
 }
 
+#define RECEIVED	BENCH_PAIRS	/* the wr_id of what is received */
+
+static void post_recv(struct bench *b, unsigned int pair, struct odp_side where, size_t length)
+{
+	struct ibv_sge sge = { where.addr, length, where.key };
+	struct ibv_recv_wr wr = { .wr_id = RECEIVED, .sg_list = &sge, .num_sge = 1 };
+	struct ibv_recv_wr *bad;
+	int err = ibv_post_recv(b->peer[pair], &wr, &bad);
+
+	if (err)
+		odp_die(err, "ibv_post_recv");
+}
+
 static void post(struct bench *b, const struct bench_load *load,
 		 unsigned int message, unsigned int pair)
 {
-	size_t offset = message * load->length;
+	size_t offset = message * (load->stride ?: load->length);
 	struct odp_side remote = odp_at(load->remote, offset % load->span);
 	struct ibv_sge sge = {
 		.addr = odp_at(load->local, offset % load->local->length).addr,
@@ -85,8 +98,11 @@ static void post(struct bench *b, const struct bench_load *load,
 		.wr.rdma = { .remote_addr = remote.addr, .rkey = remote.key },
 	};
 	struct ibv_send_wr *bad;
-	int err = ibv_post_send(b->qp[pair], &wr, &bad);
+	int err;
 
+	if (load->op == IBV_WR_SEND)
+		post_recv(b, pair, remote, load->length);
+	err = ibv_post_send(b->qp[pair], &wr, &bad);
 	if (err)
 		odp_die(err, "ibv_post_send");
 }
@@ -138,6 +154,8 @@ uint64_t bench_transfer(struct bench *b, const struct bench_load *load)
 			if (wc[n - 1].status)
 				odp_die(0, "a message failed: %s",
 					ibv_wc_status_str(wc[n - 1].status));
+			if (wc[n - 1].wr_id == RECEIVED)
+				continue;
 			busy[wc[n - 1].wr_id]--;
 			done++;
 		}

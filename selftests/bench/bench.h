@@ -29,11 +29,15 @@ struct bench {
 	struct ibv_qp *qp[BENCH_PAIRS], *peer[BENCH_PAIRS];
 };
 
-/* count messages of length bytes, one after the other through span bytes. */
+/*
+ * count messages of length bytes, one after the other through span bytes; SENDs are
+ * received where a WRITE would go.
+ */
 struct bench_load {
 	enum ibv_wr_opcode op;
 	struct ibv_mr *local, *remote;
 	size_t length, span;
+	size_t stride;		/* from message to message; 0: length */
 	unsigned int count, pairs;
 };
 

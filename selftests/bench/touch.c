@@ -12,6 +12,7 @@
 
 #define TOUCHED		(4 * MIB)
 #define TOUCHES		5
+#define WINDOWS		25
 #define WARM		(2 * MIB)
 #define SAMPLES		6
 
@@ -67,6 +68,34 @@ static void measure_touch(struct bench *b, struct ibv_mr *source, bool huge)
 	bench_result(bench_median(before, TOUCHES), "register-and-touch/%s", name);
 }
 
+/* One small message brings in a window: all of the cost is that, if the noise is not. */
+static void measure_window(struct bench *b, struct ibv_mr *source, bool huge)
+{
+	char *addr = bench_memory(TOUCHED, huge);
+	double cost[WINDOWS];
+
+	for (int i = 0; i < WINDOWS; i++) {
+		struct bench_load load = {
+			.op = IBV_WR_RDMA_WRITE,
+			.local = source,
+			.length = 64,
+			.span = 64,
+			.count = 1,
+			.pairs = 1,
+		};
+
+		if (madvise(addr, TOUCHED, MADV_DONTNEED))
+			odp_die(errno, "MADV_DONTNEED");
+		load.remote = odp_reg(&b->o, addr, TOUCHED, ODP_RW | IBV_ACCESS_ON_DEMAND);
+		populate(addr, huge);
+		cost[i] = bench_transfer(b, &load);
+		cost[i] -= bench_transfer(b, &load);
+		ibv_dereg_mr(load.remote);
+	}
+	bench_result(bench_median(cost, WINDOWS) / (BENCH_WINDOW / ODP_PAGE), "touch-window/%s",
+		     huge ? "THP" : "4KiB");
+}
+
 /* ODP, pinned, and pinned again as the control; each sample in another order. */
 static void measure_warm(struct bench *b, struct ibv_mr *source, struct ibv_mr *remote[3],
 			 enum ibv_wr_opcode op, size_t length)
@@ -105,6 +134,8 @@ int main(void)
 	source = odp_reg(&b.o, bench_memory(MIB, false), MIB, ODP_RW);
 	measure_touch(&b, source, false);
 	measure_touch(&b, source, true);
+	measure_window(&b, source, false);
+	measure_window(&b, source, true);
 
 	addr = bench_memory(WARM, false);
 	remote[0] = odp_reg(&b.o, addr, WARM, ODP_RW | IBV_ACCESS_ON_DEMAND);
