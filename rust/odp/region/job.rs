@@ -215,7 +215,7 @@ impl WorkItem for Job {
 }
 
 impl Job {
-    /// Gives a job to a worker of the region's process. `waker` is called, under a spinning lock, when
+    /// Gives a job to a worker of the region's process, for that `purpose`. `waker` is called, under a spinning lock, when
     /// there is an outcome.
     ///
     /// # Errors
@@ -227,6 +227,7 @@ impl Job {
         order: Order,
         looked: Looked,
         deadline: Deadline,
+        purpose: Purpose,
         waker: Option<Waker>,
         flags: Flags,
     ) -> Result<Arc<Self>> {
@@ -253,10 +254,6 @@ impl Job {
             flags,
         )?;
         let job = listed.clone_arc();
-        let purpose = match order.task {
-            Task::Fault(_) | Task::Flush => Purpose::Fault,
-            Task::Prefetch(_) => Purpose::Prefetch,
-        };
 
         jobs.add(listed)?;
         jobs.process()

@@ -9,6 +9,7 @@
 use super::{
     job::{Job, Order, Task},
     look::Looked,
+    workers::Purpose,
     Region,
 };
 use crate::{deadline::Deadline, page::UserVa, Access};
@@ -213,7 +214,15 @@ impl<'a> Parks<'a> {
         let waker = Some(self.waker.clone());
         let flags = GFP_NOWAIT | __GFP_NOWARN;
 
-        match Job::start(region, order, looked, deadline, waker, flags) {
+        match Job::start(
+            region,
+            order,
+            looked,
+            deadline,
+            Purpose::Wanted,
+            waker,
+            flags,
+        ) {
             Ok(job) => {
                 // It may be for another access of the same operation, which then has to look again.
                 self.parked.leave();

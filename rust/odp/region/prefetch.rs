@@ -10,6 +10,7 @@ use super::{
     look::Looked,
     pages::Pages,
     window::WINDOW,
+    workers::Purpose,
     Region,
 };
 use crate::{
@@ -132,7 +133,7 @@ impl Region<CpuPages> {
     ///
     /// As [`Region::prefetch`]; `ERESTARTNOINTR` for any signal; `ENODEV` if no system call is to wait.
     pub fn prefetch_and_wait(&self, va: UserVa, len: u64, access: Access) -> Result {
-        let job = self.start_prefetch(va, len, access)?;
+        let job = self.start_prefetch(va, len, access, Purpose::Wanted)?;
         let result = self.jobs.wait_for(&job);
 
         job.leave();
@@ -145,10 +146,17 @@ impl Region<CpuPages> {
     ///
     /// `EINVAL`, `EFAULT`, `EPERM`, `ECANCELED` as [`Region::prefetch`]; `ENOMEM`.
     pub fn prefetch_later(&self, va: UserVa, len: u64, access: Access) -> Result {
-        self.start_prefetch(va, len, access).map(drop)
+        self.start_prefetch(va, len, access, Purpose::Later)
+            .map(drop)
     }
 
-    fn start_prefetch(&self, va: UserVa, len: u64, access: Access) -> Result<Arc<Job>> {
+    fn start_prefetch(
+        &self,
+        va: UserVa,
+        len: u64,
+        access: Access,
+        purpose: Purpose,
+    ) -> Result<Arc<Job>> {
         let (at, end) = self.prefetched(va, len, access)?;
         let order = Order {
             task: Task::Prefetch(access),
@@ -158,6 +166,14 @@ impl Region<CpuPages> {
         // A prefetch has its own limits.
         let deadline = Deadline::after_msecs(0);
 
-        Job::start(self, order, Looked::No, deadline, None, GFP_KERNEL_ACCOUNT)
+        Job::start(
+            self,
+            order,
+            Looked::No,
+            deadline,
+            purpose,
+            None,
+            GFP_KERNEL_ACCOUNT,
+        )
     }
 }

@@ -24,9 +24,9 @@ use kernel::{
     workqueue::{Work, WorkItem},
 };
 
-/// How many page faults of a process are served at a time.
+/// How many page faults of a process are served at a time, prefetches that are waited for among them.
 const FAULTS: c_int = 64;
-/// How many prefetches of a process are under way at a time.
+/// How many prefetches that nobody waits for.
 const PREFETCHES: c_int = 16;
 
 /// How many tasks of a device may do at a time what can be done at once for a process: that waits for
@@ -126,10 +126,10 @@ impl WorkItem for Process {
 /// Which queue of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// What a device waits for.
-    Fault,
-    /// What nobody, or only the caller, waits for.
-    Prefetch,
+    /// Somebody waits for it.
+    Wanted,
+    /// Nobody does: a prefetch.
+    Later,
 }
 
 impl Process {
@@ -169,8 +169,8 @@ impl Process {
     /// `ENOMEM`.
     pub(super) fn enqueue(&self, job: Arc<Job>, purpose: Purpose) -> Result {
         let (queue, name, at_a_time) = match purpose {
-            Purpose::Fault => (&self.faults, c"odp_fault", FAULTS),
-            Purpose::Prefetch => (&self.prefetches, c"odp_prefetch", PREFETCHES),
+            Purpose::Wanted => (&self.faults, c"odp_fault", FAULTS),
+            Purpose::Later => (&self.prefetches, c"odp_prefetch", PREFETCHES),
         };
         let mut queue = queue.lock();
 
