@@ -46,5 +46,7 @@ if [[ -e /sys/kernel/debug/kmemleak ]]; then
 else
 	rxe_use stock
 	odp_control "$what" leaves_no_socket
+	# The socket goes with the module; who comes next wants a link.
+	rxe_use rust
 fi
 odp_finish
