@@ -210,3 +210,15 @@
  	goto exit;
  	...+>
  }
+
+// What a READ that is answered again is of tells whether it has an MR, not what was asked
+// for last.
+@replayed_read_length@
+@@
+ read_reply(...)
+ {
+ 	<+...
+-	qp->resp.length == 0
++	res->read.length == 0
+ 	...+>
+ }
