@@ -17,7 +17,6 @@ SLACK=60	# objects; a leak is one for some of the queue pairs, of which there ar
 # Workers of a work queue stay for five minutes: of tasks, nothing can be said.
 unset "slab_pattern[task_struct]" "slab_pattern[pid]"
 slab_pattern[UDP]='^UDP$'	# a socket is a queue pair's
-slab_pattern[skbuff_head_cache]='^skbuff_head_cache$'
 declare -A counts=()
 slowest=0
 
