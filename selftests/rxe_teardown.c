@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Who destroys, resets, closes or exits, or is killed amid that, does not wait for a page
- * that nobody serves; and when it is served nothing is left.
+ * that nobody serves. Nothing is left when it is served, and before that nothing of a
+ * process that is gone, but where the kernel cannot end the page fault.
  *
  * rxe_teardown MEMORY [few]   cases: each kind of operation that waits, each call, in a
  *                             process of its own. MEMORY: as in blocked.h, uffd, fuse,
@@ -176,6 +177,13 @@ static const char *outcome(const struct trial *t, struct child *c, double *took)
 	return wrong;
 }
 
+/* Its owner being gone ends the page fault, and nothing else does. */
+static bool is_about_exit(const struct trial *t)
+{
+	return (t->call->run == leave || t->call->run == sleep_on) &&
+	       t->memory != BLOCKED_FUSE_RANDOM;
+}
+
 static bool trial(const struct trial *t, const char *resources)
 {
 	struct child c = child_start(run_trial, t);
@@ -190,6 +198,8 @@ static bool trial(const struct trial *t, const char *resources)
 	child_go(&c);
 	child_must_tell(&c, 'c');
 	wrong = outcome(t, &c, &took);
+	if (!wrong && is_about_exit(t) && !child_resources_are(resources, child_limit()))
+		wrong = "has left something on the device, as long as the page is not served";
 	blocked_serve(t->memory, fd, addr);
 	if (c.pid && !child_dies(&c, 10 * child_limit()))
 		wrong = "is not gone, not even when the page is served";

@@ -2,8 +2,9 @@
 /*
  * The owner of a page fault that nobody serves: what becomes of him, and of it.
  *
- * rxe_unserved_owner kill         cases: a process that is killed amid it goes; so does all
- *                                 that it had of the device, when the fault has an end
+ * rxe_unserved_owner kill         cases: a process that is killed amid it goes, with all that
+ *                                 it had of the device; so does that of one that runs
+ *                                 another program
  * rxe_unserved_owner reap GROUP   cases: so does one that wants too much memory, which comes
  *                                 back; GROUP: a cgroup with a limit
  * rxe_unserved_owner hold write|prefetch|killed    prints "held", reads a line, serves it,
@@ -26,11 +27,12 @@
 
 /* --- who is killed ---------------------------------------------------------------------- */
 
-enum order { FD_FIRST, DEVICE_FIRST };
+enum order { DEVICE_FIRST, FD_FIRST };
 
 struct holder {
 	enum order order;
 	const char *group;	/* a cgroup, or NULL: eats memory in it, when it may go on */
+	bool exec;		/* runs another program, when it may go on */
 };
 
 static void run_holder(const void *argument)
@@ -54,14 +56,15 @@ static void run_holder(const void *argument)
 	held_write(&h);
 	child_tell('f', h.fd);
 	child_await();
+	if (holder->exec)
+		execlp("sleep", "sleep", "infinity", NULL);
 	while (holder->group)
 		memset(odp_map(1 << 20), 1, 1 << 20);
 }
 
 /* A process with a fault that is not served. */
-static struct child start_holder(enum order order, const char *group, int *keep)
+static struct child start_holder(struct holder holder, int *keep)
 {
-	const struct holder holder = { order, group };
 	struct child c = child_start(run_holder, &holder);
 	const int fd = child_must_tell(&c, 'f');
 
@@ -70,21 +73,16 @@ static struct child start_holder(enum order order, const char *group, int *keep)
 	return c;
 }
 
-/* keep: its userfaultfd, which is closed, or -1. Until then something may stay. */
-static void goes(struct child c, const char *resources, int keep, const char *what)
+static void goes(struct child c, const char *resources, const char *what)
 {
 	const double start = patience_seconds();
 	const bool gone = child_dies(&c, child_limit());
-	bool all = gone && child_resources_are(resources, child_limit());
+	const bool all = gone && child_resources_are(resources, child_limit());
 	char text[100];
 
 	snprintf(text, sizeof(text), "%s, %.2f s", !gone ? "it does not" : all ?
 		 "with all it had" : "but not all it had", patience_seconds() - start);
-	if (keep >= 0) {
-		close(keep);
-		all = child_resources_are(resources, child_limit());
-	}
-	result_is(gone && all, what, text);
+	result_is(all, what, text);
 }
 
 static void killed(void)
@@ -94,12 +92,19 @@ static void killed(void)
 	int keep;
 
 	child_resources(resources, sizeof(resources));
-	goes(start_holder(DEVICE_FIRST, NULL, NULL), resources, -1,
+	goes(start_holder((struct holder){ .order = DEVICE_FIRST }, NULL), resources,
 	     "who is killed goes, with its userfaultfd");
-	goes(start_holder(FD_FIRST, NULL, NULL), resources, -1,
+	goes(start_holder((struct holder){ .order = FD_FIRST }, NULL), resources,
 	     "who is killed goes, with a userfaultfd older than its device");
-	c = start_holder(DEVICE_FIRST, NULL, &keep);
-	goes(c, resources, keep, "who is killed goes, another process has its userfaultfd");
+	c = start_holder((struct holder){ .order = DEVICE_FIRST }, &keep);
+	goes(c, resources, "who is killed goes, another process has its userfaultfd");
+	close(keep);
+	c = start_holder((struct holder){ .exec = true }, &keep);
+	child_go(&c);
+	result_is(child_resources_are(resources, child_limit()),
+		  "what a process had goes when it runs another program", "it does");
+	close(keep);
+	child_dies(&c, child_limit());
 }
 
 static unsigned long bytes_of(const char *group)
@@ -127,7 +132,7 @@ static void reap(const char *group)
 
 	child_resources(resources, sizeof(resources));
 	snprintf(procs, sizeof(procs), "%s/cgroup.procs", group);
-	c = start_holder(DEVICE_FIRST, procs, &keep);
+	c = start_holder((struct holder){ .group = procs }, &keep);
 	before = bytes_of(group);
 	child_go(&c);
 	result_is(child_gone(&c, 30 + HELD_SOON_S), "who is killed for want of memory goes",
@@ -141,9 +146,9 @@ static void reap(const char *group)
 	snprintf(text, sizeof(text), "%lu KiB, %lu KiB before it wanted more", after >> 10,
 		 before >> 10);
 	result_is(after < before + (1 << 20), "its memory has come back", text);
-	close(keep);
 	result_is(child_resources_are(resources, child_limit()),
-		  "what it had of the device has, when the page is served", "it has");
+		  "what it had of the device has too", "it has");
+	close(keep);
 }
 
 /* --- for the scripts -------------------------------------------------------------------------- */
@@ -171,7 +176,7 @@ static void held_until_told(const char *how)
 	int keep = -1;
 
 	if (!strcmp(how, "killed")) {
-		c = start_holder(DEVICE_FIRST, NULL, &keep);
+		c = start_holder((struct holder){ .order = DEVICE_FIRST }, &keep);
 		if (!child_dies(&c, HELD_SOON_S))
 			odp_die(0, "the process does not go");
 	} else {

@@ -7,7 +7,48 @@
 //! C header: [`include/linux/workqueue.h`](srctree/include/linux/workqueue.h)
 
 use core::{ops::Deref, ptr::NonNull};
-use kernel::{bindings, prelude::*, str::CStr, workqueue::Queue};
+use kernel::{
+    bindings, container_of,
+    prelude::*,
+    str::CStr,
+    sync::Arc,
+    workqueue::{HasDelayedWork, HasWork, Queue, Work, WorkItem},
+};
+
+/// Takes work out of its queue. Returns the reference that was queued, if it was. Does not wait for it to end where
+/// it runs.
+pub(crate) fn cancel<T>(work: &Arc<T>) -> Option<Arc<T>>
+where
+    T: HasWork<T> + WorkItem<Pointer = Arc<T>>,
+{
+    let this = Arc::as_ptr(work);
+    // SAFETY: The work is a part of `work`, which is initialised.
+    let was_queued = unsafe {
+        let work = T::raw_get_work(this.cast_mut());
+        bindings::cancel_work(Work::raw_get(work))
+    };
+
+    // SAFETY: It was queued with a reference, which is ours now that it will not run.
+    was_queued.then(|| unsafe { Arc::from_raw(this) })
+}
+
+/// Takes delayed work out of its queue, and waits for its end where it runs. No one may queue it any more.
+pub(crate) fn cancel_delayed<T>(work: &T)
+where
+    T: HasDelayedWork<T> + WorkItem<Pointer = Arc<T>>,
+{
+    let this: *const T = work;
+    // SAFETY: The work is a part of `work`, which is initialised, and the work of a delayed one.
+    let was_queued = unsafe {
+        let work = Work::raw_get(T::raw_get_work(this.cast_mut()));
+        bindings::cancel_delayed_work_sync(container_of!(work, bindings::delayed_work, work))
+    };
+
+    if was_queued {
+        // SAFETY: It was queued with a reference, by its address, and will not run.
+        drop(unsafe { Arc::from_raw(this) });
+    }
+}
 
 /// A queue whose work may sleep for long, on any processor.
 ///

@@ -73,6 +73,7 @@ mod map;
 mod missing;
 mod pages;
 mod prefetch;
+mod process;
 mod shared;
 mod window;
 mod workers;
@@ -81,7 +82,8 @@ pub use bus::BusDevice;
 pub use copy::{CpuPages, Io};
 pub use dma::{DmaPages, Mapping};
 pub use missing::{Missing, Parked, Parks, Waits};
-pub use workers::{FaultWorkers, ProcessName};
+pub use process::ProcessName;
+pub use workers::FaultWorkers;
 
 use crate::{
     counter::Counter,

@@ -12,19 +12,21 @@
 use super::{
     let_others_run,
     look::Looked,
-    workers::{FaultWorkers, Member, Process, Purpose},
+    process::{Process, Purpose},
+    workers::{FaultWorkers, Member},
     Region,
 };
 use crate::{
     deadline::Deadline,
     page::UserVa,
+    queue::cancel,
     task::{kill, Killable},
     Access,
 };
 use core::task::Waker;
 use kernel::{
     alloc::Flags,
-    bindings, impl_has_work,
+    impl_has_work,
     list::{
         impl_list_arc_safe, impl_list_item, AtomicTracker, List, ListArc, ListLinks, TryNewListArc,
     },
@@ -36,7 +38,7 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         Arc, CondVar, SpinLock,
     },
-    workqueue::{HasWork, Work, WorkItem},
+    workqueue::{Work, WorkItem},
 };
 
 /// The jobs of a region, and who does them.
@@ -202,11 +204,13 @@ impl WorkItem for Job {
         let Some(region) = this.begin() else {
             return;
         };
+        let at_work = region.jobs.member.work();
         let result = match this.outcome() {
             None => this.work(&region),
             Some(outcome) => outcome,
         };
         this.finish(result);
+        drop(at_work);
         drop(killable);
         region.jobs.remove(&this);
         // This may have been the last that the region had waited for.
@@ -331,14 +335,8 @@ impl Job {
         if let Some(worker) = &self.state.lock().worker {
             kill(worker);
         }
-        // SAFETY: The work is initialised.
-        let was_queued = unsafe {
-            let work = <Self as HasWork<Self>>::raw_get_work(Arc::as_ptr(&self).cast_mut());
-            bindings::cancel_work(Work::raw_get(work))
-        };
-        if was_queued {
-            // SAFETY: It was queued with a reference, which is ours now that it will not run.
-            drop(unsafe { Arc::from_raw(Arc::as_ptr(&self)) });
+        if let Some(queued) = cancel(&self) {
+            drop(queued);
             let region = self.state.lock().region.take();
 
             if let Some(region) = region {

@@ -9,7 +9,7 @@
 use super::{
     job::{Job, Order, Task},
     look::Looked,
-    workers::Purpose,
+    process::Purpose,
     Region,
 };
 use crate::{deadline::Deadline, page::UserVa, Access};

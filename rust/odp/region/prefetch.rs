@@ -9,8 +9,8 @@ use super::{
     let_others_run,
     look::Looked,
     pages::Pages,
+    process::Purpose,
     window::WINDOW,
-    workers::Purpose,
     Region,
 };
 use crate::{

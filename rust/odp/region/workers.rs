@@ -6,42 +6,33 @@
 //! not answer. So it is a worker's, and each process has work queues of its own: what fills them is its
 //! own affair. They are made when they are first wanted, and go with the last region of the process.
 
-use super::job::Job;
-use crate::queue::OwnedQueue;
+use super::{
+    job::Job,
+    process::{AtWork, Key, Process, ProcessName},
+};
+use crate::queue::{cancel_delayed, OwnedQueue};
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
-    bindings, impl_has_work,
-    mm::{Mm, MmWithUser},
-    new_condvar, new_mutex, new_work,
+    impl_has_delayed_work,
+    mm::MmWithUser,
+    new_condvar, new_mutex,
     prelude::*,
     rbtree::{RBTree, RBTreeNode},
-    sync::{
-        aref::ARef,
-        atomic::{Atomic, Relaxed},
-        Arc, CondVar, CondVarTimeoutResult, Mutex,
-    },
+    sync::{Arc, CondVar, CondVarTimeoutResult, Mutex},
     time::{msecs_to_jiffies, Msecs},
-    workqueue::{Work, WorkItem},
+    workqueue::{self, new_delayed_work, DelayedWork, WorkItem},
 };
-
-/// How many page faults of a process are served at a time, prefetches that are waited for among them.
-const FAULTS: c_int = 64;
-/// How many prefetches that nobody waits for.
-const PREFETCHES: c_int = 16;
-
-/// How many tasks of a device may do at a time what can be done at once for a process: that waits for
-/// nobody, but may take its time, for memory or an invalidation.
-const AT_ONCE: i32 = 16;
 
 /// How long [`FaultWorkers::end`] waits before it says for whom.
 const PATIENCE: Msecs = 1_000;
+/// How often it is looked whether the processes of workers are still there: nothing tells.
+const LOOK: Msecs = 500;
 
 /// The workers of all processes that have regions of a driver.
 #[pin_data(PinnedDrop)]
 pub struct FaultWorkers {
-    /// By the address of the `mm_struct`, which each of them holds.
     #[pin]
-    processes: Mutex<RBTree<usize, Entry>>,
+    processes: Mutex<RBTree<Key, Entry>>,
     #[pin]
     left: CondVar,
     /// What system calls wait for.
@@ -50,6 +41,25 @@ pub struct FaultWorkers {
     /// Where the queues of a process end, as they cannot do so in a worker of their own.
     #[pin]
     reaper: Mutex<Option<OwnedQueue>>,
+    /// Looks whether the processes of workers are still there; queued while there are workers.
+    #[pin]
+    look: DelayedWork<Self>,
+}
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for FaultWorkers { self.look }
+}
+
+impl WorkItem for FaultWorkers {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let ends = |any, entry: &Entry| entry.process.end_if_gone() || any;
+
+        if this.processes.lock().values().fold(false, ends) {
+            Self::look_later(&this);
+        }
+    }
 }
 
 /// Jobs that system calls wait for, by their addresses.
@@ -63,142 +73,6 @@ struct WaitedFor {
 struct Entry {
     process: Arc<Process>,
     regions: usize,
-}
-
-/// A process as it was when it registered its first region.
-#[derive(Clone, Copy)]
-pub struct ProcessName {
-    /// The number of its thread group.
-    pub tgid: i32,
-    comm: [u8; bindings::TASK_COMM_LEN as usize],
-}
-
-impl ProcessName {
-    fn current() -> Self {
-        // SAFETY: The current task is alive, and its name is text that may change meanwhile.
-        let comm = unsafe {
-            (&raw const (*bindings::get_current()).comm)
-                .cast::<[u8; bindings::TASK_COMM_LEN as usize]>()
-                .read_volatile()
-        };
-        let tgid = kernel::current!().tgid();
-
-        Self { tgid, comm }
-    }
-
-    /// What the process calls itself.
-    pub fn comm(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.comm).unwrap_or_default()
-    }
-}
-
-/// The queues of a process.
-#[pin_data]
-pub(super) struct Process {
-    mm: ARef<Mm>,
-    name: ProcessName,
-    /// Whether a notifier has been inserted. Others are, from then on, without waiting.
-    is_watched: Atomic<bool>,
-    at_once: Atomic<i32>,
-    #[pin]
-    faults: Mutex<Option<OwnedQueue>>,
-    #[pin]
-    prefetches: Mutex<Option<OwnedQueue>>,
-    #[pin]
-    end: Work<Self>,
-}
-
-impl_has_work! {
-    impl HasWork<Self> for Process { self.end }
-}
-
-impl WorkItem for Process {
-    type Pointer = Arc<Self>;
-
-    /// Ends the queues, when there is no work in them to come.
-    fn run(this: Arc<Self>) {
-        let queues = (this.faults.lock().take(), this.prefetches.lock().take());
-        // Without the locks.
-        drop(queues);
-    }
-}
-
-/// Which queue of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Somebody waits for it.
-    Wanted,
-    /// Nobody does: a prefetch.
-    Later,
-}
-
-impl Process {
-    fn new(mm: &Mm) -> impl PinInit<Self> + '_ {
-        pin_init!(Self {
-            mm: mm.into(),
-            name: ProcessName::current(),
-            is_watched: Atomic::new(false),
-            at_once: Atomic::new(0),
-            faults <- new_mutex!(None, "odp_faults"),
-            prefetches <- new_mutex!(None, "odp_prefetches"),
-            end <- new_work!("odp_process_end"),
-        })
-    }
-
-    /// The process has a notifier.
-    pub(super) fn set_watched(&self) {
-        self.is_watched.store(true, Relaxed);
-    }
-
-    /// Whether another notifier can be inserted without waiting.
-    pub(super) fn is_watched(&self) -> bool {
-        self.is_watched.load(Relaxed)
-    }
-
-    /// A turn at what can be done at once, if not too many have one.
-    pub(super) fn turn(&self) -> Option<Turn<'_>> {
-        let turn = Turn(self);
-
-        (self.at_once.fetch_add(1, Relaxed) < AT_ONCE).then_some(turn)
-    }
-
-    /// Queues a job, which is in no queue yet.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(super) fn enqueue(&self, job: Arc<Job>, purpose: Purpose) -> Result {
-        let (queue, name, at_a_time) = match purpose {
-            Purpose::Wanted => (&self.faults, c"odp_fault", FAULTS),
-            Purpose::Later => (&self.prefetches, c"odp_prefetch", PREFETCHES),
-        };
-        let mut queue = queue.lock();
-
-        if queue.is_none() {
-            *queue = Some(OwnedQueue::unbound(name, self.name.tgid, at_a_time)?);
-        }
-        if let Some(queue) = &*queue {
-            let _ = queue.enqueue(job);
-        }
-        Ok(())
-    }
-
-    fn has_queues(&self) -> bool {
-        self.faults.lock().is_some() || self.prefetches.lock().is_some()
-    }
-}
-
-/// The right to do at once what can be.
-///
-/// # Invariants
-///
-/// It is counted.
-pub(super) struct Turn<'a>(&'a Process);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.at_once.fetch_sub(1, Relaxed);
-    }
 }
 
 /// A region's place among those of its process.
@@ -216,6 +90,14 @@ impl Member {
     /// The workers.
     pub(super) fn workers(&self) -> &FaultWorkers {
         &self.workers
+    }
+
+    /// The current task, a worker that can be killed, begins a job.
+    pub(super) fn work(&self) -> AtWork<'_> {
+        let at_work = self.process.work();
+
+        FaultWorkers::look_later(&self.workers);
+        at_work
     }
 }
 
@@ -251,6 +133,7 @@ impl FaultWorkers {
                     "odp_waited_for"
                 ),
                 reaper <- new_mutex!(Some(reaper), "odp_process_reaper"),
+                look <- new_delayed_work!("odp_process_look"),
             }),
             GFP_KERNEL,
         )
@@ -297,14 +180,13 @@ impl FaultWorkers {
     ///
     /// `ENOMEM`.
     pub(super) fn join(this: &Arc<Self>, mm: &MmWithUser) -> Result<Member> {
-        // CAST: The address is a name.
-        let key = mm.as_raw() as usize;
+        let key = Process::key_of_current(mm);
         let known = this.add_region(key);
         let process = match known {
             Some(process) => process,
             None => {
                 // Without the lock: it may take long, and others do not wait for that.
-                let process = Arc::pin_init(Process::new(mm), GFP_KERNEL_ACCOUNT)?;
+                let process = Process::new(mm)?;
                 let entry = Entry {
                     process,
                     regions: 0,
@@ -322,12 +204,12 @@ impl FaultWorkers {
     }
 
     /// Counts one more region of a process, if that is known.
-    fn add_region(&self, key: usize) -> Option<Arc<Process>> {
+    fn add_region(&self, key: Key) -> Option<Arc<Process>> {
         Self::count(&mut self.processes.lock(), key)
     }
 
     /// Adds a process, if it has not become known meanwhile, and counts a region of it.
-    fn add_process(&self, key: usize, node: RBTreeNode<usize, Entry>) -> Option<Arc<Process>> {
+    fn add_process(&self, key: Key, node: RBTreeNode<Key, Entry>) -> Option<Arc<Process>> {
         let mut processes = self.processes.lock();
         let other = match processes.get(&key) {
             Some(_) => Some(node),
@@ -341,16 +223,22 @@ impl FaultWorkers {
         process
     }
 
-    fn count(processes: &mut RBTree<usize, Entry>, key: usize) -> Option<Arc<Process>> {
+    fn count(processes: &mut RBTree<Key, Entry>, key: Key) -> Option<Arc<Process>> {
         processes.get_mut(&key).map(|entry| {
             entry.regions = entry.regions.saturating_add(1);
             entry.process.clone()
         })
     }
 
+    /// Looks after the processes in a while, if not before.
+    fn look_later(this: &Arc<Self>) {
+        let later = msecs_to_jiffies(LOOK);
+
+        let _ = workqueue::system_unbound().enqueue_delayed(this.clone(), later);
+    }
+
     fn leave(&self, process: &Arc<Process>) {
-        // CAST: As above.
-        let key = process.mm.as_raw() as usize;
+        let key = process.key();
         let mut processes = self.processes.lock();
         let Some(entry) = processes.get_mut(&key) else {
             return;
@@ -396,6 +284,7 @@ impl FaultWorkers {
             told = true;
         }
         drop(processes);
+        cancel_delayed(self);
         // Waits for the workers' last steps.
         let reaper = self.reaper.lock().take();
         drop(reaper);

@@ -13,7 +13,7 @@ use core::{
     mem::MaybeUninit,
     task::{RawWaker, RawWakerVTable},
 };
-use kernel::sync::ArcBorrow;
+use kernel::{bindings, sync::ArcBorrow};
 
 /// Pages of memory.
 const PAGES: u64 = 300;
