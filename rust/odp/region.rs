@@ -51,6 +51,7 @@
 //!   siglock of the worker, locks that the waker takes: rxe's task lock, the work queue's
 //! processes of a driver                       (sleep)
 //!   queues of a process
+//!     shares of users
 //! lock of who takes everything from a device
 //!   bus srcu                                  (unbinding waits for it: around the entering of a
 //!     window lock                              walk, and the beginning of a DMA)
@@ -75,6 +76,7 @@ mod pages;
 mod prefetch;
 mod process;
 mod shared;
+mod users;
 mod window;
 mod workers;
 

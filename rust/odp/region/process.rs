@@ -9,7 +9,10 @@
 //!
 //! Locks: each on its own, but that a worker is killed under that of the list of workers.
 
-use super::job::Job;
+use super::{
+    job::Job,
+    users::{Share, Users},
+};
 use crate::{pid::Pid, queue::OwnedQueue, task::kill};
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
@@ -26,9 +29,10 @@ use kernel::{
     workqueue::{Work, WorkItem},
 };
 
-/// How many page faults of a process are served at a time, prefetches that are waited for among them.
+/// How many page faults of a process are served at a time, prefetches that are waited for among them: if
+/// its user does not have too many processes.
 const FAULTS: c_int = 64;
-/// How many prefetches that nobody waits for.
+/// How many prefetches that nobody waits for, likewise.
 const PREFETCHES: c_int = 16;
 /// How many workers that is.
 // CAST: A small number.
@@ -69,6 +73,13 @@ impl ProcessName {
     }
 }
 
+/// A queue, whose workers are of the user's.
+struct Workers {
+    queue: OwnedQueue,
+    /// Given back when the queue has ended.
+    _share: Share,
+}
+
 /// The queues of a process.
 #[pin_data]
 pub(super) struct Process {
@@ -80,10 +91,12 @@ pub(super) struct Process {
     /// Whether a notifier has been inserted. Others are, from then on, without waiting.
     is_watched: Atomic<bool>,
     at_once: Atomic<i32>,
+    users: Arc<Users>,
+    user: u32,
     #[pin]
-    faults: Mutex<Option<OwnedQueue>>,
+    faults: Mutex<Option<Workers>>,
     #[pin]
-    prefetches: Mutex<Option<OwnedQueue>>,
+    prefetches: Mutex<Option<Workers>>,
     /// There is room for all of them.
     #[pin]
     at_work: SpinLock<KVec<ARef<Task>>>,
@@ -121,7 +134,7 @@ impl Process {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn new(mm: &MmWithUser) -> Result<Arc<Self>> {
+    pub(super) fn new(mm: &MmWithUser, users: &Arc<Users>) -> Result<Arc<Self>> {
         let thread_group = Pid::current_thread_group();
         let is_owner = thread_group.mmget_if(&**mm, None).is_some();
         let workers = KVec::with_capacity(WORKERS, GFP_KERNEL_ACCOUNT)?;
@@ -135,6 +148,8 @@ impl Process {
                 name: ProcessName::current(),
                 is_watched: Atomic::new(false),
                 at_once: Atomic::new(0),
+                users: users.clone(),
+                user: Users::current(),
                 faults <- new_mutex!(None, "odp_faults"),
                 prefetches <- new_mutex!(None, "odp_prefetches"),
                 at_work <- new_spinlock!(workers, "odp_at_work"),
@@ -189,13 +204,19 @@ impl Process {
             Purpose::Wanted => (&self.faults, c"odp_fault", FAULTS),
             Purpose::Later => (&self.prefetches, c"odp_prefetch", PREFETCHES),
         };
-        let mut queue = queue.lock();
+        let mut workers = queue.lock();
 
-        if queue.is_none() {
-            *queue = Some(OwnedQueue::unbound(name, self.name.tgid, at_a_time)?);
+        if workers.is_none() {
+            let share = Users::share(&self.users, self.user, at_a_time)?;
+            let queue = OwnedQueue::unbound(name, self.name.tgid, share.workers())?;
+
+            *workers = Some(Workers {
+                queue,
+                _share: share,
+            });
         }
-        if let Some(queue) = &*queue {
-            let _ = queue.enqueue(job);
+        if let Some(workers) = &*workers {
+            let _ = workers.queue.enqueue(job);
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 use super::{
     job::Job,
     process::{AtWork, Key, Process, ProcessName},
+    users::Users,
 };
 use crate::queue::{cancel_delayed, OwnedQueue};
 use kernel::{
@@ -35,6 +36,7 @@ pub struct FaultWorkers {
     processes: Mutex<RBTree<Key, Entry>>,
     #[pin]
     left: CondVar,
+    users: Arc<Users>,
     /// What system calls wait for.
     #[pin]
     waited_for: Mutex<WaitedFor>,
@@ -120,11 +122,13 @@ impl FaultWorkers {
     /// them leaked, and [`FaultWorkers::end`] called: the kernel and the workers call into the module.
     pub unsafe fn new() -> Result<Arc<Self>> {
         let reaper = OwnedQueue::unbound(c"odp_process", 0, 1)?;
+        let users = Users::new()?;
 
         Arc::pin_init(
             pin_init!(Self {
                 processes <- new_mutex!(RBTree::new(), "odp_processes"),
                 left <- new_condvar!("odp_processes"),
+                users,
                 waited_for <- new_mutex!(
                     WaitedFor {
                         jobs: RBTree::new(),
@@ -186,7 +190,7 @@ impl FaultWorkers {
             Some(process) => process,
             None => {
                 // Without the lock: it may take long, and others do not wait for that.
-                let process = Process::new(mm)?;
+                let process = Process::new(mm, &this.users)?;
                 let entry = Entry {
                     process,
                     regions: 0,
