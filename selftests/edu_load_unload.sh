@@ -66,7 +66,8 @@ round() {
 		traffic_stop ;;
 	1)
 		kill -KILL "$traffic"
-		wait "$traffic" 2>/dev/null || true ;;
+		wait "$traffic" 2>/dev/null || true
+		! grep "is wrong" "$odp_tmp/traffic" ;;
 	2)
 		echo "$EDU_PCI" >"$DRIVER/unbind"
 		odp_wait 60 grep -q gone "$odp_tmp/traffic" &&

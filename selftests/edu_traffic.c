@@ -47,7 +47,10 @@ int main(void)
 		err = edu_copy(fd, source, from, target, to, LEN);
 		if (!err) {
 			copies++;
-			wrong += !odp_stamped(to, LEN, 0, copies);
+			if (!odp_stamped(to, LEN, 0, copies)) {
+				wrong++;
+				say("a COPY is wrong");
+			}
 		} else if (err != ENODEV && err != EINTR) {
 			odp_die(err, "COPY");
 		}

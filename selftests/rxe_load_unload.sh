@@ -26,7 +26,7 @@ use() {
 removed_while_in_use() {
 	local status=0
 
-	traffic_start
+	traffic_start || return
 	odp_steps_start
 	odp_step "map 200" reg "write 1" || return
 	timeout $((30 * ODP_SLOW)) rmmod rdma_rxe || return
@@ -38,6 +38,12 @@ removed_while_in_use() {
 	odp_steps_stop || status=$?
 	traffic_cut && return "$status"
 }
+
+# In a subshell: it is not to be counted.
+wrong_byte_is_seen() (
+	traffic_start wrong && odp_wait $((30 * ODP_SLOW)) grep -q 'is wrong' "$odp_tmp/traffic" &&
+		! traffic_cut
+)
 
 # What the module works with stays for as long as it is there.
 others_stay() {
@@ -75,8 +81,9 @@ rounds() {
 }
 
 odp_init
-odp_plan 3
+odp_plan 4
 rxe_use rust
+odp_ok "control: a wrong byte is seen, though the client is killed" wrong_byte_is_seen
 
 rxe_ok_in_use "removed while regions are in use" removed_while_in_use
 # What is made at the first use is there before the baseline

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Verified RDMA on an ODP region until SIGTERM: pages are written, given back,
- * read, and the region is registered anew now and then. Every byte is checked. What
- * ends in an error is tried again.
+ * read, and the region is registered anew now and then. Every byte is checked, and what
+ * is wrong is told at once: the process may be killed. What ends in an error is tried
+ * again.
+ *
+ * traffic [wrong]    wrong: changes bytes on its own, as a control
  */
 
 #include <errno.h>
@@ -134,8 +137,9 @@ static void timed_step(struct traffic *t, unsigned short rnd[3])
 		t->slowest = took;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	const bool wrong = argc > 1 && !strcmp(argv[1], "wrong");
 	const size_t len = PAGES * ODP_PAGE;
 	struct traffic t = {};
 	unsigned short rnd[3];
@@ -150,11 +154,14 @@ int main(void)
 	t.mr = odp_reg(&t.o, t.addr, len, ODP_RW | IBV_ACCESS_ON_DEMAND);
 	t.source_mr = odp_reg(&t.o, t.source, len, IBV_ACCESS_LOCAL_WRITE);
 	t.sink_mr = odp_reg(&t.o, t.sink, len, IBV_ACCESS_LOCAL_WRITE);
+	setlinebuf(stdout);
 	puts("running");
-	fflush(stdout);
 
-	while (!stop)
+	while (!stop) {
 		timed_step(&t, rnd);
+		if (wrong)
+			t.addr[odp_random(rnd, PAGES) * ODP_PAGE] ^= 1;
+	}
 	check(&t, t.addr, "the CPU", 0, PAGES);
 	ibv_dereg_mr(t.mr);
 	ibv_dereg_mr(t.source_mr);

@@ -19,12 +19,19 @@ abi_run() {
 	shift
 	"$ODP_BIN/umem_odp_abi" "$@" >"$output" || {
 		odp_log "umem_odp_abi $*: exit status $?"
-		echo "failed" >>"$output"
+		echo "$output: failed" >>"$output"
 	}
 }
 
 abi_same() {
 	diff "$odp_tmp/same.c" "$odp_tmp/same.rust" && wc -l <"$odp_tmp/same.rust"
+}
+
+# Both fail alike: that is not the same.
+abi_failures() {
+	abi_run same.c no-such-mode
+	abi_run same.rust no-such-mode
+	! abi_same
 }
 
 abi_served() {
@@ -100,10 +107,11 @@ abi_compare() {
 
 odp_needs+=("$ODP_BIN/$abi_module.ko")
 odp_init
-odp_plan 33
+odp_plan 34
 odp_at_exit abi_unload
 odp_huge_pages 64
 
+odp_ok "control: two failures are seen" abi_failures
 # A driver counts in npages what it maps for DMA: nothing, where there is none.
 huge=0
 abi_compare "virtual DMA" netdev="$(odp_find_netdev)"

@@ -4,6 +4,8 @@
 # For the tests between two machines: what they do on both of them; after odp.sh, rxe.sh
 # and swap.sh. lib/pair_agent runs these functions, and those of rxe.sh, on the other one.
 
+PAIR_CUT=/run/odp_pair_cut	# how many packets the last cut has dropped
+
 # Swap to memory, for pages to be taken away and brought back.
 pair_swap_on() {
 	swap_on zram
@@ -58,11 +60,18 @@ pair_link_down() {
 
 # pair_cut SECONDS: nothing leaves this machine for so long; returns at once.
 pair_cut() {
+	rm -f "$PAIR_CUT"
 	(
 		pair_netem loss 100%
 		sleep "$1"
+		pair_dropped >"$PAIR_CUT"
 		pair_netem
 	) >/dev/null 2>&1 &
+}
+
+# Whether there was a cut, and it dropped packets.
+pair_was_cut() {
+	echo "dropped by the cut: $(<"$PAIR_CUT")" && (($(<"$PAIR_CUT") > 0))
 }
 
 # pair_listens PORT: waits until a program does, at a TCP port.

@@ -3,7 +3,7 @@
 #
 # Verified RDMA in the background: the client traffic; after odp.sh.
 #
-#   traffic_start                 returns when it runs
+#   traffic_start [wrong]         returns when it runs; wrong: bytes will be
 #   traffic_lives                 whether it still does
 #   traffic_right                 ends it: whether it has seen no wrong byte
 #   traffic_cut                   ends it when its device has gone: likewise
@@ -12,7 +12,7 @@
 traffic_pages=0 traffic_wrong=0 traffic_errors=0
 
 traffic_start() {
-	"$ODP_BIN/traffic" >"$odp_tmp/traffic" 2>&1 &
+	"$ODP_BIN/traffic" "$@" >"$odp_tmp/traffic" 2>&1 &
 	traffic=$!
 	odp_at_exit traffic_kill
 	odp_wait $((30 * ODP_SLOW)) grep -q running "$odp_tmp/traffic" || {
