@@ -41,6 +41,7 @@ struct round {
 	double slow;
 	int kept[64];
 	unsigned int count_kept, kills, exits, tidied, removals;
+	unsigned int ends, moves;	/* which kind is next: a slow machine gets few of them */
 	bool failed, unwatched;
 };
 
@@ -146,12 +147,14 @@ static void keep_faults(struct round *r, struct ref_process *p)
 static void end(struct round *r, unsigned int i, bool device_gone)
 {
 	struct ref_process *p = &r->storm->processes[i];
-	const unsigned long how = r->failed ? 0 : odp_random(r->rnd, 3);
+	unsigned int how = 0;
 	double s = CALL_S;
 	int status = 0;
 
 	if (!p->pid)
 		return;
+	if (!r->failed)
+		how = r->ends++ % 3;
 	if (how == 0) {
 		if (odp_random(r->rnd, 3) == 0)
 			keep_faults(r, p);
@@ -248,10 +251,11 @@ static void blow(struct round *r, unsigned long ms)
 	double next = 0;
 
 	while (patience_seconds() < over && !r->failed) {
-		if (patience_seconds() > next && next) {
+		/* Who goes would end a call that is to be stuck */
+		if (patience_seconds() > next && next && !r->storm->stuck) {
 			const unsigned int i = odp_random(r->rnd, REF_PROCESSES);
 
-			if (odp_random(r->rnd, 6) == 0) {
+			if (r->moves++ % 6 == 0) {
 				remove_device(r);
 			} else {
 				end(r, i, false);
@@ -328,6 +332,8 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < r.devices; i++)
 		r.before[i] = objects_of(s->devices[i]);
 	odp_seed(r.rnd);
+	r.ends = odp_random(r.rnd, 3);
+	r.moves = 3 + odp_random(r.rnd, 4);
 	s->stuck = !strcmp(argv[1], "stuck");
 	start_all(&r);
 	blow(&r, s->stuck ? STUCK_MS * r.slow : strtoul(argv[1], NULL, 0));
