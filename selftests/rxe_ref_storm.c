@@ -248,14 +248,16 @@ static void remove_device(struct round *r)
 static void blow(struct round *r, unsigned long ms)
 {
 	const double over = patience_seconds() + ms / 1000.0;
+	const double half = over - ms / 2000.0;
 	double next = 0;
 
 	while (patience_seconds() < over && !r->failed) {
 		/* Who goes would end a call that is to be stuck */
 		if (patience_seconds() > next && next && !r->storm->stuck) {
 			const unsigned int i = odp_random(r->rnd, REF_PROCESSES);
+			const bool late = !r->removals && patience_seconds() > half;
 
-			if (r->moves++ % 6 == 0) {
+			if (r->moves++ % 6 == 0 || late) {
 				remove_device(r);
 			} else {
 				end(r, i, false);
