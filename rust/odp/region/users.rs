@@ -10,7 +10,7 @@ use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
     new_mutex,
     prelude::*,
-    rbtree::{RBTree, RBTreeNode},
+    rbtree::{Entry, RBTree, RBTreeNodeReservation},
     sync::{Arc, Mutex},
     task::Kuid,
 };
@@ -65,19 +65,17 @@ impl Users {
     ///
     /// `ENOMEM`.
     pub(super) fn share(this: &Arc<Self>, user: u32, wanted: c_int) -> Result<Share> {
-        let new = RBTreeNode::new(user, 0, GFP_KERNEL_ACCOUNT)?;
+        // If it is not wanted it is freed after the lock.
+        let room = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
         let mut users = this.workers.lock();
-        // Without the lock it is freed, if it is not wanted.
-        let unwanted = match users.get(&user) {
-            Some(_) => Some(new),
-            None => users.insert(new),
+        let all = match users.entry(user) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(0, room),
         };
-        let all = users.get_mut(&user).ok_or(ENOMEM)?;
         let workers = wanted.min(MAX.saturating_sub(*all) / PART).max(1);
 
         *all = all.saturating_add(workers);
         drop(users);
-        drop(unwanted);
         // INVARIANT: Just counted.
         Ok(Share {
             users: this.clone(),

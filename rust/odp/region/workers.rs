@@ -18,7 +18,7 @@ use kernel::{
     mm::MmWithUser,
     new_condvar, new_mutex,
     prelude::*,
-    rbtree::{RBTree, RBTreeNode},
+    rbtree::{self, RBTree, RBTreeNode, RBTreeNodeReservation},
     sync::{Arc, CondVar, CondVarTimeoutResult, Mutex},
     time::{msecs_to_jiffies, Msecs},
     workqueue::{self, new_delayed_work, DelayedWork, WorkItem},
@@ -75,6 +75,13 @@ struct WaitedFor {
 struct Entry {
     process: Arc<Process>,
     regions: usize,
+}
+
+impl Entry {
+    fn add_region(&mut self) -> Arc<Process> {
+        self.regions = self.regions.saturating_add(1);
+        self.process.clone()
+    }
 }
 
 /// A region's place among those of its process.
@@ -191,13 +198,9 @@ impl FaultWorkers {
             None => {
                 // Without the lock: it may take long, and others do not wait for that.
                 let process = Process::new(mm, &this.users)?;
-                let entry = Entry {
-                    process,
-                    regions: 0,
-                };
-                let node = RBTreeNode::new(key, entry, GFP_KERNEL_ACCOUNT)?;
+                let room = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
 
-                this.add_process(key, node).ok_or(ENOMEM)?
+                this.add_process(key, process, room)
             }
         };
 
@@ -209,29 +212,30 @@ impl FaultWorkers {
 
     /// Counts one more region of a process, if that is known.
     fn add_region(&self, key: Key) -> Option<Arc<Process>> {
-        Self::count(&mut self.processes.lock(), key)
+        self.processes.lock().get_mut(&key).map(Entry::add_region)
     }
 
-    /// Adds a process, if it has not become known meanwhile, and counts a region of it.
-    fn add_process(&self, key: Key, node: RBTreeNode<Key, Entry>) -> Option<Arc<Process>> {
+    /// Adds a process, if it has not become known meanwhile, and counts a region of it. What is not
+    /// wanted is freed after the lock.
+    fn add_process(
+        &self,
+        key: Key,
+        process: Arc<Process>,
+        room: RBTreeNodeReservation<Key, Entry>,
+    ) -> Arc<Process> {
         let mut processes = self.processes.lock();
-        let other = match processes.get(&key) {
-            Some(_) => Some(node),
-            None => processes.insert(node),
+        let entry = match processes.entry(key) {
+            rbtree::Entry::Occupied(entry) => entry.into_mut(),
+            rbtree::Entry::Vacant(entry) => entry.insert(
+                Entry {
+                    process,
+                    regions: 0,
+                },
+                room,
+            ),
         };
-        let process = Self::count(&mut processes, key);
 
-        drop(processes);
-        // Without the lock.
-        drop(other);
-        process
-    }
-
-    fn count(processes: &mut RBTree<Key, Entry>, key: Key) -> Option<Arc<Process>> {
-        processes.get_mut(&key).map(|entry| {
-            entry.regions = entry.regions.saturating_add(1);
-            entry.process.clone()
-        })
+        entry.add_region()
     }
 
     /// Looks after the processes in a while, if not before.
