@@ -15,8 +15,8 @@ use kernel::{
     workqueue::{HasDelayedWork, HasWork, Queue, Work, WorkItem},
 };
 
-/// Takes work out of its queue. Returns the reference that was queued, if it was. Does not wait for it to end where
-/// it runs.
+/// Takes work out of its queue. Returns the reference that was queued, if it was. Does not wait for it to
+/// end where it runs.
 pub(crate) fn cancel<T>(work: &Arc<T>) -> Option<Arc<T>>
 where
     T: HasWork<T> + WorkItem<Pointer = Arc<T>>,

@@ -21,7 +21,8 @@
 //!   private [`Snapshot`](crate::Snapshot), which is validated and entered with the window's lock
 //!   held for writing, and there mapped for DMA. For a virtual device that does not wait
 //!   (`region/missing.rs`) it is done at once where that is possible
-//!   (`region/look.rs`), else by a worker (`region/job.rs`) of the process that the memory belongs to (`region/workers.rs`);
+//!   (`region/look.rs`), else by a worker (`region/job.rs`) of the process that the memory belongs to
+//!   (`region/process.rs`, `region/workers.rs`);
 //! - an invalidation (`region/window.rs`): the window's lock is taken for writing, which waits for
 //!   copies that are under way, and pages go. It allocates nothing. It sleeps only where a DMA is
 //!   under way in the window, and then it does not do that where the kernel cannot wait.
@@ -154,8 +155,15 @@ pub struct Region<P: Pages = CpuPages> {
     jobs: P::Jobs,
 }
 
-/// The whole address space of the current process.
-fn address_space() -> Result<PageRange> {
+/// The whole address space of the current process, for an implicit region.
+///
+/// # Errors
+///
+/// `EINVAL` if `access` asks for huge pages, or the caller has no address space.
+fn address_space(access: AccessFlags) -> Result<PageRange> {
+    if access.is_hugetlb() {
+        return Err(EINVAL);
+    }
     let current = kernel::current!();
     let mm = current.mm().ok_or(EINVAL)?;
     // SAFETY: `mm` is in use, and the size of its address space is constant.

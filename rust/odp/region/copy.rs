@@ -176,10 +176,7 @@ impl Region<CpuPages> {
     /// - `EINVAL` if `access` asks for huge pages, or the caller has no address space;
     /// - `ENOMEM`.
     pub fn implicit(workers: &Arc<FaultWorkers>, access: AccessFlags) -> Result<Self> {
-        if access.is_hugetlb() {
-            return Err(EINVAL);
-        }
-        Self::of_current(workers, address_space()?, access)
+        Self::of_current(workers, address_space(access)?, access)
     }
 
     fn of_current(

@@ -357,10 +357,7 @@ impl Region<DmaPages> {
     /// - `ENODEV` if the device has been unbound;
     /// - `ENOMEM`.
     pub fn implicit_of_device(device: Arc<BusDevice>, access: AccessFlags) -> Result<Self> {
-        if access.is_hugetlb() {
-            return Err(EINVAL);
-        }
-        Self::of_range_and_device(device, address_space()?, access)
+        Self::of_range_and_device(device, address_space(access)?, access)
     }
 
     fn of_range_and_device(

@@ -219,8 +219,8 @@ impl WorkItem for Job {
 }
 
 impl Job {
-    /// Gives a job to a worker of the region's process, for that `purpose`. `waker` is called, under a spinning lock, when
-    /// there is an outcome.
+    /// Gives a job to a worker of the region's process, for that `purpose`. `waker` is called, under a
+    /// spinning lock, when there is an outcome.
     ///
     /// # Errors
     ///
