@@ -17,10 +17,7 @@ refused=0 copies=0 wrong=0
 traffic_start() {
 	"$ODP_BIN/edu_traffic" >"$odp_tmp/traffic" 2>&1 &
 	traffic=$!
-	odp_wait 60 grep -q running "$odp_tmp/traffic" || {
-		cat "$odp_tmp/traffic"
-		return 1
-	}
+	odp_says "$odp_tmp/traffic" running 60
 }
 
 # Its last line says what it has seen.

@@ -151,7 +151,7 @@ short_cut() {
 
 # It is not to be taken for one that did no harm.
 no_cut() {
-	pair_there rm -f /run/odp_pair_cut && ! short_cut 2 true
+	pair_there rm -f "$PAIR_CUT" && ! short_cut 2 true
 }
 
 module_goes() {

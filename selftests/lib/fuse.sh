@@ -14,10 +14,7 @@ fuse_start() {
 	"$ODP_BIN/fuse_unserved" "$FUSE_DIR" >"$odp_tmp/fuse.log" 2>&1 &
 	fuse_pid=$!
 	odp_at_exit fuse_stop
-	odp_wait $((10 * ODP_SLOW)) grep -q mounted "$odp_tmp/fuse.log" || {
-		cat "$odp_tmp/fuse.log"
-		return 1
-	}
+	odp_says "$odp_tmp/fuse.log" mounted $((10 * ODP_SLOW))
 }
 
 fuse_stop() {

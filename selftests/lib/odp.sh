@@ -240,6 +240,14 @@ odp_wait() {
 	return 1
 }
 
+# odp_says FILE TEXT SECONDS: waits until a client's output has the text, else shows it.
+odp_says() {
+	odp_wait "$3" grep -q "$2" "$1" || {
+		cat "$1"
+		return 1
+	}
+}
+
 # odp_within SECONDS COMMAND…: whether it succeeds, and in time. Who does not end by then,
 # and may be unkillable, is left behind.
 odp_within() {

@@ -15,10 +15,7 @@ traffic_start() {
 	"$ODP_BIN/traffic" "$@" >"$odp_tmp/traffic" 2>&1 &
 	traffic=$!
 	odp_at_exit traffic_kill
-	odp_wait $((30 * ODP_SLOW)) grep -q running "$odp_tmp/traffic" || {
-		cat "$odp_tmp/traffic"
-		return 1
-	}
+	odp_says "$odp_tmp/traffic" running $((30 * ODP_SLOW))
 }
 
 traffic_kill() {
