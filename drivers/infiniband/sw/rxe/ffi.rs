@@ -6,6 +6,7 @@
 //! and dropped when the last reference to the MR is gone.
 
 mod netlink;
+mod reach;
 mod wait;
 
 use super::{
@@ -20,6 +21,9 @@ use kernel::{
 };
 use netlink::{rxe_odp_fill_res_mr_entry, rxe_odp_fill_stat_mr_entry};
 use odp::{region::Parks, umem::AccessFlags, Access};
+use reach::{
+    rxe_reach_decide, rxe_reach_is_of_record, rxe_reach_may_bind, rxe_reach_may_invalidate,
+};
 use rxe_bindings::{ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr, rxe_odp_wait};
 use wait::{
     rxe_odp_exit, rxe_odp_init, rxe_odp_is_waiting, rxe_odp_leave, rxe_odp_stop_waiting,
@@ -52,6 +56,10 @@ exports! {
     rxe_odp_init,
     rxe_odp_exit,
     rxe_odp_stop_waiting,
+    rxe_reach_decide,
+    rxe_reach_is_of_record,
+    rxe_reach_may_bind,
+    rxe_reach_may_invalidate,
 }
 
 /// What C expects of a function that succeeds or fails.

@@ -6,7 +6,10 @@
 // Not all of it is about addresses.
 #[allow(dead_code)]
 mod mr;
+mod reach;
 
 mod tests {
     mod mr;
+    mod reach;
+    mod records;
 }

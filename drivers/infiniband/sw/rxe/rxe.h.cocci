@@ -5,3 +5,9 @@
 @@
  #include "rxe_loc.h"
 +#include "rxe_odp.h"
+
+// And how it is asked what a peer may reach.
+@include_rxe_reach@
+@@
+ #include "rxe_odp.h"
++#include "rxe_reach.h"

@@ -73,3 +73,8 @@ typedef u64;
  enum resp_states rxe_odp_do_atomic_write(struct rxe_mr *mr, u64 iova, u64 value
 +					 , struct rxe_odp_wait *wait
  					 );
+
+// rxe_reach.h looks windows up.
+@no_lookup_mw@
+@@
+-struct rxe_mw *rxe_lookup_mw(struct rxe_qp *qp, int access, u32 rkey);

@@ -118,3 +118,21 @@ expression length, rest;
  				)
  	...+>
  }
+
+// Another PD's region is nobody's to invalidate.
+@invalidate_pd@
+@@
+ rxe_invalidate_mr(...)
+ {
+ 	<+...
++	if (mr->ibmr.pd != qp->ibqp.pd) {
++		rxe_dbg_mr(mr, "Attempt to invalidate an MR of another PD\n");
++		ret = -EINVAL;
++		goto err_drop_ref;
++	}
++
+ 	if (atomic_read(&mr->num_mw) > 0) {
+ 		...
+ 	}
+ 	...+>
+ }

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Only a window that is bound can be invalidated: another one has no queue pair.
-@invalidate_bound@
+// Who may is decided in reach.rs: the queue pair that it is bound to.
+@invalidate_reach@
 @@
- rxe_check_invalidate_mw(...)
+ rxe_check_invalidate_mw(struct rxe_qp *qp, struct rxe_mw *mw)
  {
- 	if (unlikely(
--		     mw->state == RXE_MW_STATE_INVALID
-+		     mw->state != RXE_MW_STATE_VALID
- 		    ))
- 		return -EINVAL;
- 	...
+-	...
++	return rxe_reach_invalidates(qp, mw) ? 0 : -EINVAL;
  }
 
 // A region that is being deregistered gets no more windows. It looks at their number
@@ -106,3 +102,50 @@
 -	return 0;
 +	return rxe_cleanup(mw);
  }
+
+// What a window may be of is decided in reach.rs: C10-72 to C10-75 in one.
+@bind_reach@
+statement S;
+@@
+-	if (unlikely(qp->pd != mr_pd(mr))) S
++	if (unlikely(!rxe_reach_binds(wqe, mw, mr, access))) {
++		rxe_dbg_mw(mw, "attempt to bind MW to an MR that does not allow it\n");
++		return -EINVAL;
++	}
+
+@bind_reach_of_zero_based@
+expression E;
+@@
+-	if (unlikely(E)) {
+-		rxe_dbg_mw(mw, "attempt to bind MW to zero based MR\n");
+-		return -EINVAL;
+-	}
+
+@bind_reach_right@
+expression E;
+@@
+-	if (unlikely(E)) {
+-		rxe_dbg_mw(mw, "attempt to bind an MW to an MR without bind access\n");
+-		return -EINVAL;
+-	}
+
+@bind_reach_writable@
+expression E;
+@@
+-	if (unlikely(E)) {
+-		rxe_dbg_mw(mw, "attempt to bind an Writable MW to an MR without local write access\n");
+-		return -EINVAL;
+-	}
+
+@bind_reach_bounds@
+statement S1, S2;
+@@
+-	if (access & IB_ZERO_BASED) S1 else S2
+
+// And what it gives access to, in rxe_reach.h.
+@no_lookup_mw@
+@@
+-struct rxe_mw *rxe_lookup_mw(struct rxe_qp *qp, int access, u32 rkey)
+-{
+-	...
+-}

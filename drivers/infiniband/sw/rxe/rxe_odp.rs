@@ -6,8 +6,9 @@
 //! `rxe_odp.c`.
 //!
 //! - [`ffi`]: what C calls, and what it is made of; `ffi/wait.rs`: queue pairs that park;
-//!   `ffi/netlink.rs`: what `rdma` shows;
+//!   `ffi/netlink.rs`: what `rdma` shows; `ffi/reach.rs`: what a peer may reach;
 //! - [`mr`]: a memory region, from the addresses that peers use to those of the process;
+//! - [`reach`]: what a peer may reach of it, with on-demand paging or without;
 //! - [`advise`]: prefetches, by `ibv_advise_mr()`.
 //!
 //! The memory itself, faults and invalidations are [`odp::region`]'s.
@@ -15,6 +16,7 @@
 mod advise;
 mod ffi;
 mod mr;
+mod reach;
 
 /// What the kernel's print macros put before a line.
 const __LOG_PREFIX: &[u8] = b"rdma_rxe\0";

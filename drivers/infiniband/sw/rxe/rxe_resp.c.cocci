@@ -222,3 +222,146 @@
 +	res->read.length == 0
  	...+>
  }
+
+// --- What a peer may reach (reach.rs) ------------------------------------------------------
+
+@reach_variables@
+@@
+ check_rkey(...)
+ {
+ 	...
+-	struct rxe_mw *mw = NULL;
+-	u64 va;
+-	u32 rkey;
+ 	...
+-	int access = 0;
++	enum rxe_reach_answer answer;
+ 	... when any
+ }
+
+@reach_headers@
+statement S1, S2;
+@@
+-	if (pkt->mask & (RXE_READ_OR_WRITE_MASK | RXE_ATOMIC_WRITE_MASK)) S1 else S2
++	if (pkt->mask & RXE_RETH_MASK)
++		qp_resp_from_reth(qp, pkt);
++	else if (pkt->mask & RXE_ATOMIC_MASK)
++		qp_resp_from_atmeth(qp, pkt);
+
+// The key of a WRITE of nothing is not asked for (C9-88), so nothing may come with it.
+@reach_nothing@
+expression E;
+@@
+ 	if (E) {
++		if (pkt->mask & RXE_WRITE_MASK && payload_size(pkt))
++			return RESPST_ERR_LENGTH;
+ 		qp->resp.mr = NULL;
+ 		return RESPST_EXECUTE;
+ 	}
+
+@reach_decision@
+statement S1, S2;
+@@
+-	va = qp->resp.va;
+-	rkey = qp->resp.rkey;
+ 	resid = qp->resp.resid;
+ 	pktlen = payload_size(pkt);
+-	if (rkey_is_mw(rkey)) S1 else S2
++	answer = rxe_reach_packet(qp, pkt, &mr);
++	if (answer != RXE_REACH_ALLOWED) {
++		state = answer == RXE_REACH_MISALIGNED ? RESPST_ERR_MISALIGNED_ATOMIC :
++							 get_rkey_violation_state(pkt);
++		goto err;
++	}
+
+@reach_no_flush_range@
+@@
+-	if (pkt->mask & RXE_FLUSH_MASK) {
+-		if (feth_sel(pkt) == IB_FLUSH_MR)
+-			goto skip_check_range;
+-	}
+
+@reach_no_range@
+statement S;
+@@
+-	if (mr_check_range(mr, va + qp->resp.offset, resid)) S
+-skip_check_range:
+
+@reach_error@
+@@
+-	if (mw) rxe_put(mw);
+
+// Nothing is left of what the record was for before.
+@record_cleared@
+@@
+ 	free_rd_atomic_resource(res);
++	memset(res, 0, sizeof(*res));
+
+// A READ is known by the addresses that the peer uses, where its window is now.
+@record_of_read@
+@@
+-	res->read.va = qp->resp.va + qp->resp.offset;
+-	res->read.va_org = qp->resp.va + qp->resp.offset;
++	res->read.va = qp->resp.va;
++	res->read.va_org = qp->resp.va;
+
+// A FLUSH of all that the key is of: of a window, that is not all of the region.
+@flush_reach@
+statement S1, S2;
+@@
+-	if (res->flush.level == IB_FLUSH_RANGE) S1 else S2
++	start = qp->reach.start;
++	length = qp->reach.length;
+
+@read_reach@
+@@
+-	rxe_recheck_mr(qp, res->read.rkey)
++	rxe_reach_read(qp, res)
+
+@read_bytes@
+@@
+ read_reply(...)
+ {
+ 	<+...
+ 	rxe_mr_copy(mr,
+-		    res->read.va
++		    qp->reach.start
+ 		    , ...)
+ 	...+>
+ }
+
+@no_recheck@
+@@
+-static struct rxe_mr *rxe_recheck_mr(struct rxe_qp *qp, u32 rkey)
+-{
+-	...
+-}
+
+// A duplicate is answered by the record of its own kind, or not at all.
+@find_record@
+@@
+-	find_resource(qp, pkt->psn)
++	rxe_reach_find_record(qp, pkt)
+
+@no_find_resource@
+@@
+-static struct resp_res *find_resource(struct rxe_qp *qp, u32 psn)
+-{
+-	...
+-}
+
+@duplicate_read@
+expression E1, E2;
+statement S;
+@@
+-	if (iova < res->read.va_org || E1 || E2) S
+
+@duplicate_key@
+statement S;
+@@
+-	if (reth_rkey(pkt) != res->read.rkey) S
+
+// What it was of stays known, for one that comes again from its beginning.
+@duplicate_keeps_record@
+@@
+-	res->read.va_org = iova;

@@ -12,6 +12,7 @@
 @@
  #include "rxe_task.h"
 +#include "rxe_odp_wait.h"
++#include "rxe_reach_types.h"
 
 // Page faults that a queue pair has parked for, and the windows that are bound to it.
 @qp_waits@
@@ -31,4 +32,12 @@
  struct rxe_dev {
  	...
 +	bool odp_going;
+ };
+
+// What the responder's present packet may reach.
+@qp_reach@
+@@
+ struct rxe_qp {
+ 	...
++	struct rxe_reach_bytes reach;
  };
