@@ -9,3 +9,4 @@
 #include <rdma/restrack.h>
 
 #include "rxe.h"
+#include "rxe_ring.h"

@@ -7,6 +7,7 @@
 
 mod netlink;
 mod reach;
+mod ring;
 mod wait;
 
 use super::{
@@ -24,6 +25,7 @@ use odp::{region::Parks, umem::AccessFlags, Access};
 use reach::{
     rxe_reach_decide, rxe_reach_is_of_record, rxe_reach_may_bind, rxe_reach_may_invalidate,
 };
+use ring::{rxe_ring_check, rxe_ring_check_sges};
 use rxe_bindings::{ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr, rxe_odp_wait};
 use wait::{
     rxe_odp_exit, rxe_odp_init, rxe_odp_is_waiting, rxe_odp_leave, rxe_odp_stop_waiting,
@@ -60,6 +62,8 @@ exports! {
     rxe_reach_is_of_record,
     rxe_reach_may_bind,
     rxe_reach_may_invalidate,
+    rxe_ring_check,
+    rxe_ring_check_sges,
 }
 
 /// What C expects of a function that succeeds or fails.

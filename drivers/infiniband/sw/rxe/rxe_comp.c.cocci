@@ -130,6 +130,39 @@
  	...+>
  }
 
+@include_ring@
+@@
+ #include "rxe_queue.h"
++#include "rxe_ring.h"
+
+// As many as there are when it begins, and the requester goes on behind them.
+@flush_what_is_there@
+@@
+ flush_send_queue(...)
+ {
+ 	...
++	rxe_ring_take_rest(q);
+ 	while ((wqe = queue_head(q, q->type))) {
+ 		...
+ 		queue_advance_consumer(q, q->type);
++		cond_resched();
+ 	}
++	qp->req.wqe_index = queue_get_consumer(q, q->type);
+ }
+
+// A ring can be long: not under a lock. The task is the only one to take from it.
+@flush_without_lock@
+@@
+ rxe_completer(...)
+ {
+ 	<+...
+-	flush_send_queue(qp, notify);
+ 	spin_unlock_irqrestore(&qp->state_lock, flags);
++	flush_send_queue(qp, notify);
+ 	rxe_odp_leave_sender(qp);
+ 	...+>
+ }
+
 // Called with interrupts off, in which pages of a network driver's pool cannot be given back.
 @drain@
 @@

@@ -10,6 +10,16 @@ expression E;
 +	return mr->odp;
  }
 
+// The table ends with this one.
+@known_opcode@
+@@
+ wr_opcode_mask(int opcode, struct rxe_qp *qp)
+ {
++	if (unlikely(opcode < 0 || opcode > IB_WR_REG_MR))
++		return 0;
+ 	...
+ }
+
 // A flush of a whole MR can be longer than an unsigned int tells.
 @flush_length@
 typedef u64;

@@ -57,6 +57,36 @@
  	...+>
  }
 
+@include_ring@
+@@
+ #include "rxe_queue.h"
++#include "rxe_ring.h"
+
+// What a user writes into his ring is copied.
+@sq_copies@
+@@
+ rxe_init_sq(...)
+ {
+ 	<+...
++	if (uresp) {
++		err = rxe_ring_init(qp->sq.queue);
++		if (err)
++			goto err_free;
++	}
+ 	err = do_mmap_info(...);
+ 	...+>
+ }
+
+@sq_no_copies@
+@@
+ rxe_init_sq(...)
+ {
+ 	<+...
++	vfree(qp->sq.queue->copies);
+ 	vfree(qp->sq.queue->buf);
+ 	...+>
+ }
+
 // A READ that is under way has its place in what was freed. And what has come while the
 // task was disabled, told nobody.
 @resources_anew@

@@ -57,6 +57,71 @@
  	...+>
  }
 
+@include_ring@
+@@
+ #include "rxe_queue.h"
++#include "rxe_ring.h"
+
+// A user's request is taken out of its ring when its turn comes.
+@take_from_ring@
+@@
+ __req_next_wqe(...)
+ {
+ 	...
+ 	prod = queue_get_producer(q, QUEUE_TYPE_FROM_CLIENT);
++	if (index == prod)
++		prod = rxe_ring_take(qp, q);
+ 	...
+ }
+
+// And was checked then.
+@wrong_request@
+expression E;
+@@
+-	if (E) {
+-		rxe_dbg_qp(qp, "invalid num_sge/cur_sge in send wqe\n");
+-		wqe->status = IB_WC_LOC_QP_OP_ERR;
+-		goto err;
+-	}
++	if (unlikely(rxe_ring_is_wrong(qp, wqe)))
++		goto err;
+
+// What is in the ring of a failed queue pair the completer flushes, all of it. To schedule
+// itself for each, here, would go on for as long as its user writes an index.
+@failed_requester@
+@@
+ rxe_requester(...)
+ {
+ 	<+...
+ 	if (unlikely(qp_state(qp) == IB_QPS_ERR)) {
+-		wqe = __req_next_wqe(qp);
+ 		spin_unlock_irqrestore(&qp->state_lock, flags);
+-		if (wqe) {
+-			wqe->status = IB_WC_WR_FLUSH_ERR;
+-			goto err;
+-		} else {
+-			goto exit;
+-		}
++		goto exit;
+ 	}
+ 	...+>
+ }
+
+// What was posted too early waits for RTS, whoever schedules the task: a timer of the
+// connection before can.
+@not_yet_ready@
+@@
+ rxe_requester(...)
+ {
+ 	<+...
+ 	if (unlikely(qp_state(qp) == IB_QPS_RESET)) { ... }
++	if (unlikely(qp_state(qp) < IB_QPS_RTS)) {
++		spin_unlock_irqrestore(&qp->state_lock, flags);
++		goto exit;
++	}
+ 	...+>
+ }
+
 // Who waits for packets to go looks once more when he has said so: the last may have
 // gone before, and would have told nobody.
 @packets_in_flight@

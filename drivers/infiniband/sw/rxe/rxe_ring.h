@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Linux-OpenIB */
+/*
+ * Work requests that a process writes into rings that it has mapped. Each is copied once,
+ * when its turn comes, then checked, and all work is done on the copy: what is in the ring
+ * can change at any time, and so can the producer's index.
+ */
+
+#ifndef RXE_RING_H
+#define RXE_RING_H
+
+#include <linux/vmalloc.h>
+
+#include "rxe_queue.h"
+
+/* What is to be known of a request in order to check it. */
+struct rxe_ring_request {
+	u32	mask;		/* rxe_wr_mask of its opcode; 0 if there is no such */
+	u32	length;		/* as the user says; of one that receives, set by the check */
+	u32	num_sge;	/* as the user says; then how many there are */
+	u32	max_sge;
+	u32	max_inline;
+	u32	bytes;		/* set by the check: of data behind it */
+	bool	has_sges;	/* and whether a scatter list is there instead */
+	bool	in_line;	/* the user says that it is not */
+	bool	receives;
+};
+
+/* Rust's (work_request.rs). The second is for a request that has a scatter list. */
+enum ib_wc_status rxe_ring_check(struct rxe_ring_request *request);
+enum ib_wc_status rxe_ring_check_sges(struct rxe_ring_request *request,
+				      const struct rxe_sge *sge);
+
+/*
+ * Copies what is behind a request from @theirs to @ours, as far as it is right. The barriers
+ * here: the compiler is not to take from the ring again what it has to check.
+ */
+static inline enum ib_wc_status rxe_ring_copy_payload(struct rxe_ring_request *request,
+						      const struct rxe_dma_info *theirs,
+						      struct rxe_dma_info *ours)
+{
+	enum ib_wc_status status = rxe_ring_check(request);
+	u32 i;
+
+	if (status == IB_WC_SUCCESS && request->has_sges) {
+		for (i = 0; i < request->num_sge; i++)
+			ours->sge[i] = theirs->sge[i];
+		barrier();
+		status = rxe_ring_check_sges(request, ours->sge);
+	} else if (status == IB_WC_SUCCESS) {
+		memcpy(ours->inline_data, theirs->inline_data, request->bytes);
+	}
+	if (status != IB_WC_SUCCESS) {
+		request->num_sge = 0;
+		request->length = 0;
+	}
+	ours->length = request->length;
+	ours->resid = request->length;
+	ours->num_sge = request->num_sge;
+	ours->cur_sge = 0;
+	ours->sge_offset = 0;
+	return status;
+}
+
+/* --- Send queues -------------------------------------------------------------------------- */
+
+/* The memory that requests are copied to: a slot for each slot of the ring. */
+static inline int rxe_ring_init(struct rxe_queue *q)
+{
+	/* The smallest slot has room for the word of an atomic write. */
+	BUILD_BUG_ON(sizeof(struct rxe_send_wqe) + sizeof(u64) > 256 ||
+		     sizeof(struct rxe_send_wqe) <= 128);
+
+	q->copies = __vmalloc(q->buf_size - sizeof(struct rxe_queue_buf),
+			      GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	return q->copies ? 0 : -ENOMEM;
+}
+
+static inline const struct rxe_send_wqe *rxe_ring_slot(const struct rxe_queue *q, u32 index)
+{
+	return (const void *)(q->buf->data + ((size_t)index << q->log2_elem_size));
+}
+
+/* Whether the next slot of the ring is not that of a request that has not been completed. */
+static inline bool rxe_ring_has_room(struct rxe_queue *q)
+{
+	return queue_next_index(q, q->taken) != q->index;
+}
+
+/* What the kernel keeps in a request, and its user does not set. */
+static inline void rxe_ring_start(struct rxe_send_wqe *wqe, enum ib_wc_status status)
+{
+	wqe->status = status;
+	wqe->state = wqe_state_posted;
+	wqe->first_psn = 0;
+	wqe->last_psn = 0;
+	wqe->ack_length = 0;
+	wqe->has_rd_atomic = 0;
+}
+
+/* The address of a datagram is behind what all others have. */
+static inline void rxe_ring_copy_wr(struct rxe_qp *qp, const struct rxe_send_wr *theirs,
+				    struct rxe_send_wr *ours)
+{
+	BUILD_BUG_ON(sizeof(ours->wr.mw) > sizeof(ours->wr.atomic) ||
+		     sizeof(ours->wr.flush) > sizeof(ours->wr.atomic));
+
+	if (qp_type(qp) == IB_QPT_UD)
+		*ours = *theirs;
+	else
+		memcpy(ours, theirs,
+		       offsetof(struct rxe_send_wr, wr) + sizeof(ours->wr.atomic));
+	barrier();
+}
+
+static inline void rxe_ring_take_slot(struct rxe_qp *qp, struct rxe_queue *q, u32 index)
+{
+	const struct rxe_send_wqe *theirs = rxe_ring_slot(q, index);
+	struct rxe_send_wqe *wqe = queue_addr_from_index(q, index);
+	struct rxe_ring_request request;
+
+	rxe_ring_copy_wr(qp, &theirs->wr, &wqe->wr);
+	request = (struct rxe_ring_request) {
+		/* Who registers memory names the kernel's own object for it. */
+		.mask = wqe->wr.opcode == IB_WR_REG_MR ? 0 : wr_opcode_mask(wqe->wr.opcode, qp),
+		.length = READ_ONCE(theirs->dma.length),
+		.num_sge = READ_ONCE(theirs->dma.num_sge),
+		.max_sge = qp->sq.max_sge,
+		.max_inline = qp->sq.max_inline,
+		.in_line = wqe->wr.send_flags & IB_SEND_INLINE,
+	};
+	rxe_ring_start(wqe, rxe_ring_copy_payload(&request, &theirs->dma, &wqe->dma));
+	wqe->mask = request.mask;
+	wqe->ssn = atomic_add_return(1, &qp->ssn);
+	/* It is the first of what each of these operations has. */
+	wqe->iova = request.mask & (WR_ATOMIC_MASK | WR_READ_OR_WRITE_MASK | WR_FLUSH_MASK |
+				    WR_ATOMIC_WRITE_MASK) ? wqe->wr.wr.rdma.remote_addr : 0;
+}
+
+/*
+ * The slot behind what was taken is free. Who looks whether the queue is drained looks there,
+ * at a request that has not begun.
+ */
+static inline void rxe_ring_taken(struct rxe_queue *q)
+{
+	struct rxe_send_wqe *next;
+
+	q->taken = queue_next_index(q, q->taken);
+	next = queue_addr_from_index(q, q->taken);
+	next->state = wqe_state_posted;
+}
+
+/* Takes the next request, if there is one. The end of what was taken. */
+static inline u32 rxe_ring_take(struct rxe_qp *qp, struct rxe_queue *q)
+{
+	if (!q->copies)
+		return queue_get_producer(q, QUEUE_TYPE_FROM_CLIENT);
+	/* Before what it says that is there. */
+	if ((smp_load_acquire(&q->buf->producer_index) & q->index_mask) != q->taken &&
+	    rxe_ring_has_room(q)) {
+		rxe_ring_take_slot(qp, q, q->taken);
+		rxe_ring_taken(q);
+	}
+	return q->taken;
+}
+
+/* Takes, of all that is there now, what it takes to flush them: who they are. */
+static inline void rxe_ring_take_rest(struct rxe_queue *q)
+{
+	u32 end;
+
+	if (!q->copies)
+		return;
+	/* Before what it says that is there. */
+	end = smp_load_acquire(&q->buf->producer_index) & q->index_mask;
+	while (q->taken != end && rxe_ring_has_room(q)) {
+		struct rxe_send_wqe *wqe = queue_addr_from_index(q, q->taken);
+
+		wqe->wr.wr_id = READ_ONCE(rxe_ring_slot(q, q->taken)->wr.wr_id);
+		rxe_ring_start(wqe, IB_WC_SUCCESS);
+		rxe_ring_taken(q);
+		cond_resched();
+	}
+}
+
+/* Whether the check of @wqe has found something. */
+static inline bool rxe_ring_is_wrong(const struct rxe_qp *qp, const struct rxe_send_wqe *wqe)
+{
+	return qp->is_user && wqe->status != IB_WC_SUCCESS;
+}
+
+/* --- Receive queues, and shared ones --------------------------------------------------------- */
+
+/*
+ * Takes the request @theirs for a message that has come. The next state. If it is wrong it
+ * is what its completion is about.
+ */
+static inline enum resp_states rxe_ring_take_recv(struct rxe_qp *qp, const struct rxe_rq *rq,
+						  const struct rxe_recv_wqe *theirs)
+{
+	struct rxe_recv_wqe *wqe = &qp->resp.srq_wqe.wqe;
+	struct rxe_ring_request request = {
+		.receives = true,
+		.max_sge = min_t(u32, rq->max_sge, RXE_MAX_SGE),
+	};
+
+	wqe->wr_id = READ_ONCE(theirs->wr_id);
+	request.num_sge = READ_ONCE(theirs->dma.num_sge);
+	qp->resp.wqe = wqe;
+	if (rxe_ring_copy_payload(&request, &theirs->dma, &wqe->dma) != IB_WC_SUCCESS)
+		return RESPST_ERR_MALFORMED_WQE;
+	return RESPST_CHK_LENGTH;
+}
+
+#endif /* RXE_RING_H */
