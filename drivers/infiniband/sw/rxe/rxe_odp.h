@@ -318,11 +318,10 @@ static inline enum ib_wc_status rxe_odp_flush_status(const struct rxe_send_wqe *
 /* --- The responder --------------------------------------------------------------------- */
 
 /*
- * Whether @qp took a receive request from its SRQ for a message that then had to
- * wait for memory. Messages of RC go on where they were; of a datagram, or of UC,
- * another one starts.
+ * Whether @qp took a receive request for a message that then had to wait for memory.
+ * Messages of RC go on where they were; of a datagram, or of UC, another one starts.
  */
-static inline bool rxe_odp_holds_srq_wqe(struct rxe_qp *qp)
+static inline bool rxe_odp_holds_recv_wqe(struct rxe_qp *qp)
 {
 	struct rxe_recv_wqe *wqe = qp->resp.wqe;
 

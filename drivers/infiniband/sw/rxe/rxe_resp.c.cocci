@@ -11,7 +11,7 @@
  get_srq_wqe(...)
  {
  	...
-+	if (rxe_odp_holds_srq_wqe(qp))
++	if (rxe_odp_holds_recv_wqe(qp))
 +		return RESPST_CHK_LENGTH;
 +
  	if (srq->error)
@@ -135,6 +135,96 @@
  	...+>
  }
 
+@include_ring@
+@@
+ #include "rxe_queue.h"
++#include "rxe_ring.h"
+
+// One that is wrong has been taken too: with it, each queue pair of the SRQ would fail.
+@take_from_srq@
+@@
+ get_srq_wqe(...)
+ {
+ 	...
+-	unsigned int num_sge;
+-	size_t size;
++	enum resp_states state;
+ 	... when any
+-	num_sge = wqe->dma.num_sge;
+-	if (unlikely(num_sge > srq->rq.max_sge)) { ... }
+-	size = ...;
+-	memcpy(&qp->resp.srq_wqe, wqe, size);
+-	qp->resp.wqe = &qp->resp.srq_wqe.wqe;
++	state = rxe_ring_take_recv(qp, &srq->rq, wqe);
+ 	queue_advance_consumer(q, QUEUE_TYPE_FROM_CLIENT);
+ 	... when any
+ }
+
+@taken_from_srq@
+@@
+ get_srq_wqe(...)
+ {
+ 	<+...
+ 	spin_unlock_irqrestore(&srq->rq.consumer_lock, flags);
+-	return RESPST_CHK_LENGTH;
++	return state;
+ 	...+>
+ }
+
+@srq_event@
+@@
+ get_srq_wqe(...)
+ {
+ 	<+...
+ 	srq->ibsrq.event_handler(&ev, srq->ibsrq.srq_context);
+-	return RESPST_CHK_LENGTH;
++	return state;
+ 	...+>
+ }
+
+// It stays in the ring until it is completed. A packet that is looked at again has it.
+@take_from_ring@
+@@
+ rxe_get_recv_wqe(...)
+ {
+ 	...
+-	unsigned int num_sge;
+-	size_t size;
++
++	if (rxe_odp_holds_recv_wqe(qp))
++		return RESPST_CHK_LENGTH;
++
+ 	wqe = queue_head(q, QUEUE_TYPE_FROM_CLIENT);
+ 	if (!wqe)
+ 		return RESPST_ERR_RNR;
+-	num_sge = wqe->dma.num_sge;
+-	if (unlikely(num_sge > qp->rq.max_sge)) { ... }
+-	size = ...;
+-	memcpy(&qp->resp.srq_wqe, wqe, size);
+-	qp->resp.wqe = &qp->resp.srq_wqe.wqe;
+-	return RESPST_CHK_LENGTH;
++	return rxe_ring_take_recv(qp, &qp->rq, wqe);
+ }
+
+// As many as there are when it begins.
+@flush_what_is_there@
+@@
+ flush_recv_queue(...)
+ {
+ 	...
+ 	struct rxe_recv_wqe *wqe;
++	u32 left;
+ 	... when any
+-	while ((wqe = queue_head(q, q->type))) {
++	for (left = queue_count(q, q->type); left; left--) {
++		wqe = queue_consumer_addr(q, q->type);
+ 		...
+ 		queue_advance_consumer(q, q->type);
++		cond_resched();
+ 	}
+ 	... when any
+ }
+
 // A peer who may have no resources at all must not be given one for a FLUSH.
 @flush_resource@
 @@
@@ -208,6 +298,18 @@
  	spin_unlock_irqrestore(&qp->state_lock, flags);
 +	rxe_odp_leave_receiver(qp);
  	goto exit;
+ 	...+>
+ }
+
+// A ring can be long: not under a lock. The task is the only one to take from it.
+@flush_without_lock@
+@@
+ rxe_receiver(...)
+ {
+ 	<+...
+-	flush_recv_queue(qp, notify);
+ 	spin_unlock_irqrestore(&qp->state_lock, flags);
++	flush_recv_queue(qp, notify);
  	...+>
  }
 
