@@ -57,6 +57,17 @@
  	...+>
  }
 
+// How long a queue is says the kernel, not what it has written down for its user.
+@query_srq_length@
+@@
+ rxe_query_srq(...)
+ {
+ 	<+...
+-	srq->rq.queue->buf->index_mask
++	srq->rq.queue->index_mask
+ 	...+>
+ }
+
 // What the queue pair waits for, and what waits for it, is ended first.
 @destroy_qp@
 @@
