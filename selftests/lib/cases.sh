@@ -4,16 +4,16 @@
 # For tests whose client prints a line for each case: "pass|fail|skip what: result";
 # after odp.sh.
 #
-#   cases_run NAME COMMAND…       keeps the lines, under that name
+#   cases_run NAME COMMAND…       keeps the lines, under that name, behind those of before
 #   cases_count NAME              how many results they are
 #   cases_report NAME             a KTAP result for each
-#   cases_defect NAME "what"      for odp_control: the case of that name failed
+#   cases_defect NAME "what"      for odp_control: the case of that name failed, in a run
 
 cases_run() {
 	local file=$odp_tmp/cases.$1 status=0
 
 	shift
-	"$@" >"$file" || status=$?
+	"$@" >>"$file" || status=$?
 	[[ $status == 0 && -s $file ]] ||
 		echo "fail the client reaches its end: exit status $status" >>"$file"
 }
