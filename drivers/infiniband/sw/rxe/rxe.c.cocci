@@ -22,27 +22,42 @@
 +	.fill_stat_mr_entry = rxe_odp_fill_stat_mr_entry,
  };
 
-// A link that cannot be made has no sockets.
-@no_link@
-@@
- rxe_newlink(...)
- {
- 	<+...
- 	err = rxe_net_add(...);
- 	if (err) {
-+		rxe_net_put(dev_net(ndev));
- 		...
- 	}
- 	...+>
- }
-
 // Nobody is to wait in a device that goes.
 @device_goes@
 @@
  rxe_dellink(struct ib_device *dev)
  {
 +	rxe_odp_device_stop(to_rdev(dev));
- 	rxe_net_del(dev);
+-	rxe_net_del(dev);
+ 	...
+ }
+
+// A device has its sockets from before it can be used until nobody uses it, however it
+// goes: its link or its net device is deleted, the module is unloaded, or it cannot be
+// made.
+@include_links@
+@@
+ #include "rxe_ns.h"
++#include "rxe_links.h"
+
+@no_sockets_yet@
+@@
+ rxe_newlink(...)
+ {
+ 	<+...
+-	err = rxe_net_init(ndev);
+-	if (err)
+-		return err;
+ 	...+>
+ }
+
+@sockets_go@
+@@
+ rxe_dealloc(struct ib_device *ib_dev)
+ {
+ 	...
++	rxe_links_del(rxe);
+ 	rxe_pool_cleanup(&rxe->uc_pool);
  	...
  }
 

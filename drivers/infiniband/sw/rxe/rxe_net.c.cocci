@@ -56,33 +56,88 @@ expression err;
  	<+...
 +	rxe_odp_device_stop(rxe);
  	ib_unregister_device_queued(&rxe->ib_dev);
+-	rxe_net_del(&rxe->ib_dev);
  	...+>
  }
 
-// A link that cannot be made is no device's, and gives back its references all the same.
-@net_put@
+// The links of a network namespace have its sockets in common, and are counted: a
+// reference to a socket may as well be that of somebody who looks at it.
+@include_links@
 @@
--void rxe_net_del(struct ib_device *dev)
-+void rxe_net_put(struct net *net)
+ #include "rxe_ns.h"
++#include "rxe_links.h"
+
+@has_socket4@
+@@
+ rxe_net_ipv4_init(...)
  {
--	struct net_device *ndev;
- 	struct sock *sk;
--	struct net *net;
--
--	ndev = ib_device_get_netdev(dev, 1);
--	if (!ndev)
--		return;
--
--	net = dev_net(ndev);
- 	...
--	dev_put(ndev);
+ 	<+...
+ 	if (sk)
+-	{
+-		sock_hold(sk);
+ 		return 0;
+-	}
+ 	...+>
  }
-+void rxe_net_del(struct ib_device *dev)
-+{
-+	struct net_device *ndev = ib_device_get_netdev(dev, 1);
+
+@has_socket6@
+@@
+ rxe_net_ipv6_init(...)
+ {
+ 	<+...
+ 	if (sk)
+-	{
+-		sock_hold(sk);
+ 		return 0;
+-	}
+ 	...+>
+ }
+
+@open_sockets@
+@@
+-int rxe_net_init(struct net_device *ndev)
++int rxe_net_open(struct net *net)
+ {
+-	...
++	int err = rxe_net_ipv4_init(net);
 +
-+	if (!ndev)
-+		return;
-+	rxe_net_put(dev_net(ndev));
-+	dev_put(ndev);
-+}
++	return err ? err : rxe_net_ipv6_init(net);
+ }
+
+@no_net_del@
+@@
+-void rxe_net_del(struct ib_device *dev) { ... }
+
+@no_sock_put@
+@@
+-static void rxe_sock_put(...) { ... }
+
+@no_release@
+@@
+-static void rxe_release_udp_tunnel(...) { ... }
+
+@device_has_sockets@
+@@
+ rxe_net_add(...)
+ {
+ 	<+...
+-	err = rxe_add(rxe, ndev->mtu, ibdev_name, ndev);
++	err = rxe_links_add(rxe, dev_net(ndev));
++	if (!err)
++		err = rxe_add(rxe, ndev->mtu, ibdev_name, ndev);
+ 	...+>
+ }
+
+// The net device of a link may be in another namespace by now, whose sockets come and go
+// with other links. A route asks its socket for nothing that these have.
+@route_without_socket@
+@@
+ rxe_find_route6(...)
+ {
+ 	<+...
+ 	ip6_dst_lookup_flow(net,
+-			    rxe_ns_pernet_sk6(net),
++			    NULL,
+ 			    &fl6, NULL)
+ 	...+>
+ }

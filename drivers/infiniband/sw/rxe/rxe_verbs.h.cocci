@@ -41,3 +41,13 @@
  	...
 +	struct rxe_reach_bytes reach;
  };
+
+// The namespace whose sockets the device uses, and its place among their users; NULL if
+// it has none.
+@device_has_sockets@
+@@
+ struct rxe_dev {
+ 	...
++	struct net *net;
++	struct list_head links;
+ };
