@@ -7,3 +7,4 @@
 #include "netlink.c"
 #include "rxe_verbs.c"
 #include "spinlock.c"
+#include "uverbs_ioctl.c"

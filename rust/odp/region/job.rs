@@ -36,10 +36,14 @@ use kernel::{
     sync::{
         aref::ARef,
         atomic::{Atomic, Relaxed},
-        Arc, CondVar, SpinLock,
+        Arc, CondVar, CondVarTimeoutResult, SpinLock,
     },
+    time::{msecs_to_jiffies, Msecs},
     workqueue::{Work, WorkItem},
 };
+
+/// How often who waits for a job asks whether that is still wanted.
+const ASK_AGAIN: Msecs = 100;
 
 /// The jobs of a region, and who does them.
 #[pin_data]
@@ -92,8 +96,8 @@ impl Jobs {
     }
 
     /// Waits for a job on behalf of a system call: see [`FaultWorkers::wait_for`].
-    pub(super) fn wait_for(&self, job: &Arc<Job>) -> Result {
-        self.member.workers().wait_for(job)
+    pub(super) fn wait_for(&self, job: &Arc<Job>, is_wanted: &dyn Fn() -> bool) -> Result {
+        self.member.workers().wait_for(job, is_wanted)
     }
 
     /// # Errors
@@ -370,22 +374,32 @@ impl Job {
         self.state.lock().deadline.clone()
     }
 
-    /// Waits for the outcome.
+    /// Waits for the outcome, and asks now and then whether it is still wanted.
     ///
     /// # Errors
     ///
+    /// - `ENODEV` if it is not;
     /// - `ERESTARTNOINTR` if the current task has a signal;
     /// - `ECANCELED` if the region is about to end;
     /// - else as the job.
-    pub(super) fn wait(&self) -> Result {
+    pub(super) fn wait(&self, is_wanted: &dyn Fn() -> bool) -> Result {
         let mut state = self.state.lock();
 
         loop {
             if let Some(outcome) = state.outcome {
                 return outcome;
             }
-            if self.ended.wait_interruptible(&mut state) {
-                return Err(ERESTARTNOINTR);
+            let limit = msecs_to_jiffies(ASK_AGAIN);
+            match self.ended.wait_interruptible_timeout(&mut state, limit) {
+                CondVarTimeoutResult::Signal { .. } => return Err(ERESTARTNOINTR),
+                CondVarTimeoutResult::Woken { .. } => (),
+                CondVarTimeoutResult::Timeout => {
+                    drop(state);
+                    if !is_wanted() {
+                        return Err(ENODEV);
+                    }
+                    state = self.state.lock();
+                }
             }
         }
     }

@@ -127,14 +127,22 @@ impl<P: Pages> Region<P> {
 
 impl Region<CpuPages> {
     /// [`Region::prefetch`] by a worker. The current task waits for that, but not once it has a signal,
-    /// nor for a region that is stopped, nor after [`super::FaultWorkers::stop_waiting`].
+    /// nor for a region that is stopped, nor after [`super::FaultWorkers::stop_waiting`], nor for long
+    /// when `is_wanted`, which is asked some times a second, says no: for what ends without telling.
     ///
     /// # Errors
     ///
-    /// As [`Region::prefetch`]; `ERESTARTNOINTR` for any signal; `ENODEV` if no system call is to wait.
-    pub fn prefetch_and_wait(&self, va: UserVa, len: u64, access: Access) -> Result {
+    /// As [`Region::prefetch`]; `ERESTARTNOINTR` for any signal; `ENODEV` if no system call is to wait,
+    /// or it is not wanted.
+    pub fn prefetch_and_wait(
+        &self,
+        va: UserVa,
+        len: u64,
+        access: Access,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result {
         let job = self.start_prefetch(va, len, access, Purpose::Wanted)?;
-        let result = self.jobs.wait_for(&job);
+        let result = self.jobs.wait_for(&job, is_wanted);
 
         job.leave();
         result

@@ -150,14 +150,14 @@ impl FaultWorkers {
         )
     }
 
-    /// Waits for a job on behalf of a system call.
+    /// Waits for a job on behalf of a system call, for as long as that `is_wanted`.
     ///
     /// # Errors
     ///
     /// - `ENODEV` after [`FaultWorkers::stop_waiting`];
     /// - `ENOMEM`;
     /// - else as [`Job::wait`].
-    pub(super) fn wait_for(&self, job: &Arc<Job>) -> Result {
+    pub(super) fn wait_for(&self, job: &Arc<Job>, is_wanted: &dyn Fn() -> bool) -> Result {
         // CAST: The address is a name.
         let key = Arc::as_ptr(job) as usize;
         let node = RBTreeNode::new(key, job.clone(), GFP_KERNEL_ACCOUNT)?;
@@ -168,7 +168,7 @@ impl FaultWorkers {
             }
             waited_for.jobs.insert(node);
         }
-        let result = job.wait();
+        let result = job.wait(is_wanted);
         let removed = self.waited_for.lock().jobs.remove(&key);
 
         drop(removed);

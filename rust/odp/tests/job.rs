@@ -329,7 +329,8 @@ mod suite {
         let counter = &all.region()?.counters().page_prefetch;
 
         assert_eq!(
-            all.region()?.prefetch_and_wait(start, len, Access::Write),
+            all.region()?
+                .prefetch_and_wait(start, len, Access::Write, &|| true),
             Ok(())
         );
         assert_eq!(counter.get(), PAGES);
@@ -340,9 +341,23 @@ mod suite {
         assert!(eventually(|| counter.get() == 2 * PAGES));
         all.memory.unmap(PAGES - 1, 1)?;
         assert_eq!(
-            all.region()?.prefetch_and_wait(start, len, Access::Read),
+            all.region()?
+                .prefetch_and_wait(start, len, Access::Read, &|| true),
             Err(EFAULT)
         );
+        assert!(all.has_no_jobs());
+
+        // One that nobody serves is waited for as long as it is wanted.
+        let unserved = Unserved::new()?;
+        let asked = Atomic::new(0);
+        let twice = || asked.fetch_add(1, Relaxed) < 2;
+        assert_eq!(
+            all.region()?
+                .prefetch_and_wait(start, len, Access::Write, &twice),
+            Err(ENODEV)
+        );
+        assert_eq!(asked.load(Relaxed), 3);
+        drop(unserved);
         assert!(all.has_no_jobs());
 
         // What it brought in is the device's.

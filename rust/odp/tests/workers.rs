@@ -40,7 +40,7 @@ mod suite {
         assert_eq!(regions(&workers), (1, 2));
         assert!(first.jobs.process().is_watched());
         assert!(!first.jobs.process().has_queues());
-        first.prefetch_and_wait(memory.page(0), PAGE, Access::Read)?;
+        first.prefetch_and_wait(memory.page(0), PAGE, Access::Read, &|| true)?;
         assert!(first.jobs.process().has_queues());
         drop(first);
         assert_eq!(regions(&workers), (1, 1));

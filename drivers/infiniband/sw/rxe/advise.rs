@@ -27,13 +27,13 @@ impl Target {
         Ok(())
     }
 
-    /// Brings it in, and waits for that.
+    /// Brings it in, and waits for that, for as long as it `is_wanted`.
     ///
     /// # Errors
     ///
     /// As [`odp::Region::prefetch_and_wait`].
-    pub(crate) fn prefetch(&self, access: Access) -> Result {
-        self.mr.prefetch(self.iova, self.length, access)
+    pub(crate) fn prefetch(&self, access: Access, is_wanted: &dyn Fn() -> bool) -> Result {
+        self.mr.prefetch(self.iova, self.length, access, is_wanted)
     }
 }
 

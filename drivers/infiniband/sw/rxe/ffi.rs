@@ -17,6 +17,7 @@ use super::{
 use core::ptr::NonNull;
 use kernel::{
     alloc::flags::GFP_KERNEL_ACCOUNT,
+    error::from_err_ptr,
     prelude::*,
     sync::{Arc, ArcBorrow},
 };
@@ -348,6 +349,18 @@ unsafe fn find(pd: *mut ib_pd, lkey: u32) -> Result<Arc<OdpMr>> {
     }
 }
 
+/// Whether the device is still that of the process that made a system call. ib_uverbs takes it away,
+/// and then waits for the call: where the device goes, or moves to another namespace, of which the
+/// driver is not told.
+///
+/// # Safety
+///
+/// `attrs` must be null or those of the current task's call.
+unsafe fn is_associated(attrs: *const rxe_bindings::uverbs_attr_bundle) -> bool {
+    // SAFETY: By the caller's promise; the call keeps what is looked at.
+    attrs.is_null() || from_err_ptr(unsafe { rxe_bindings::ib_uverbs_get_ucontext(attrs) }).is_ok()
+}
+
 /// What an advice asks for.
 fn access_of(advice: rxe_bindings::ib_uverbs_advise_mr_advice) -> Result<Access> {
     match advice {
@@ -376,7 +389,7 @@ unsafe extern "C" fn rxe_ib_advise_mr(
     flags: u32,
     sg_list: *mut ib_sge,
     num_sge: u32,
-    _attrs: *mut rxe_bindings::uverbs_attr_bundle,
+    attrs: *mut rxe_bindings::uverbs_attr_bundle,
 ) -> c_int {
     const NOW: u32 = rxe_bindings::ib_uverbs_advise_mr_flag_IB_UVERBS_ADVISE_MR_FLAG_FLUSH;
 
@@ -400,9 +413,12 @@ unsafe extern "C" fn rxe_ib_advise_mr(
 
     errno(access_of(advice).and_then(|access| {
         if flags & NOW != 0 {
+            // SAFETY: By C's contract.
+            let is_wanted = || unsafe { is_associated(attrs) };
+
             return elements
                 .iter()
-                .try_for_each(|element| target(element, access)?.prefetch(access));
+                .try_for_each(|element| target(element, access)?.prefetch(access, &is_wanted));
         }
         let mut targets = KVVec::new();
         targets.extend_with(elements.len(), None, GFP_KERNEL_ACCOUNT)?;

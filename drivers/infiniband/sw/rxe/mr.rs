@@ -107,14 +107,20 @@ impl OdpMr {
         }
     }
 
-    /// Brings `[iova, iova + len)` in, and waits for that.
+    /// Brings `[iova, iova + len)` in, and waits for that, for as long as it `is_wanted`.
     ///
     /// # Errors
     ///
     /// As [`Region::prefetch_and_wait`].
-    pub(crate) fn prefetch(&self, iova: u64, len: u64, access: Access) -> Result {
+    pub(crate) fn prefetch(
+        &self,
+        iova: u64,
+        len: u64,
+        access: Access,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result {
         let va = self.user_va(iova, len)?;
-        self.region.prefetch_and_wait(va, len, access)
+        self.region.prefetch_and_wait(va, len, access, is_wanted)
     }
 
     /// Has `[iova, iova + len)` brought in.

@@ -186,7 +186,7 @@ mod suite {
     fn prefetches_are_by_the_addresses_of_peers() -> Result {
         let memory = UserMemory::new(PAGES, 0)?;
         let mr = register(&memory, 0x1000_0000)?;
-        let prefetch = |iova, len| mr.prefetch(iova, len, Access::Write);
+        let prefetch = |iova, len| mr.prefetch(iova, len, Access::Write, &|| true);
 
         assert_eq!(prefetch(0x1000_0000, BYTES), Ok(()));
         assert_eq!(mr.counters().page_prefetch.get(), PAGES);
