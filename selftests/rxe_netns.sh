@@ -16,6 +16,7 @@ PORT=12B7		# 4791, as /proc/net/udp has it
 SPACES=(odp_a odp_b)	# and "here", the one that the test is in, where $ODP_DEV is
 ASIDE=odp_aside		# where net devices move to
 LINKS=(0 1)		# in each, beyond $ODP_DEV
+AT_ONCE=$((2 * ODP_SLOW))	# seconds for what does not wait
 WAIT=$((20 * ODP_SLOW))	# seconds for what goes by itself
 PAIR=2			# sockets of a namespace: IPv4 and IPv6
 SLACK=40		# objects; a leak is one at least for each namespace of a round
@@ -209,6 +210,18 @@ device_moves() {
 		rdma link delete here_0 && has here $PAIR && space_up odp_b
 }
 
+# moves_amid_prefetch. 1: it waits for a prefetch that nobody serves.
+moves_amid_prefetch() {
+	local status=0
+
+	link_add here 0 || return 2
+	ODP_DEV=here_0 held_start "$ODP_BIN/rxe_unserved_owner" hold prefetch || return 2
+	odp_within "$AT_ONCE" rdma dev set here_0 netns odp_b || status=1
+	held_serve || return 2
+	odp_wait "$WAIT" link_gone here_0 && run_in odp_b rdma link delete here_0 || return 2
+	return "$status"
+}
+
 # Unloaded with links whose devices are elsewhere.
 unload_moved() {
 	link_add odp_a 0 && link_add odp_a 1 && rdma dev set odp_a_0 netns odp_b && unload &&
@@ -271,7 +284,7 @@ rounds() {
 
 odp_init
 { ip netns list >/dev/null 2>&1 && modprobe dummy; } || odp_skip_all "no network namespaces, or no dummy"
-odp_plan 12
+odp_plan 14
 rxe_use rust
 odp_at_exit spaces_down
 spaces_up
@@ -287,14 +300,16 @@ odp_ok "a namespace goes with links in it" namespace_goes
 odp_ok "the module goes with links in several namespaces: no socket is left" \
 	unload_leaves_nothing rust
 moves="the RDMA device moves to another namespace, or back: its sockets stay"
+amid="it moves amid a prefetch that nobody serves, and does not wait"
 unloads="the module goes when devices are elsewhere"
 if odp_run exclusive; then
 	odp_ok "$moves" device_moves
+	odp_ok "$amid" moves_amid_prefetch
 	odp_ok "$unloads" unload_moved
 	odp_ok "devices are shared again" shared
 else
 	spaces_up
-	for what in "$moves" "$unloads" "devices are shared again"; do
+	for what in "$moves" "$amid" "$unloads" "devices are shared again"; do
 		ktap_test_skip "$what: there are other namespaces"
 	done
 fi
@@ -302,7 +317,7 @@ odp_ok "$ROUNDS rounds, at random" rounds "$ROUNDS"
 odp_figure "rounds" "$ROUNDS"
 odp_ok "slab objects are back" slab_is_back "$SLACK"
 if [[ -e /sys/kernel/debug/kmemleak ]]; then
-	for what in "unload" "a link deleted twice"; do
+	for what in "unload" "a link deleted twice" "a move"; do
 		ktap_test_skip "control, stock, $what: this kernel looks for leaks"
 	done
 else
@@ -310,6 +325,13 @@ else
 	spaces_up
 	odp_control "control, stock, unload: objects are left" unload_leaves_nothing stock
 	odp_control "control, stock: deleted twice: a link has no socket" deleted_twice
+	what="control, stock: a move waits"
+	if odp_run exclusive; then
+		odp_control "$what" moves_amid_prefetch
+		odp_run shared || true
+	else
+		ktap_test_skip "$what: there are other namespaces"
+	fi
 	rxe_use rust
 fi
 odp_finish
