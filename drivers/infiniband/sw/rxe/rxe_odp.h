@@ -95,10 +95,10 @@ static inline void rxe_odp_leave_qp(struct rxe_mw *mw)
 static inline void rxe_odp_take_windows(struct rxe_dev *rxe, struct rxe_qp *qp,
 					struct rxe_mr *mr)
 {
-	struct rxe_pool_elem *elem;
 	unsigned long index;
+	void *entry;
 
-	xa_for_each(&rxe->mw_pool.xa, index, elem) {
+	xa_for_each(&rxe->mw_pool.xa, index, entry) {
 		struct rxe_mw *mw = rxe_pool_get_index(&rxe->mw_pool, index);
 
 		if (!mw)
@@ -204,13 +204,13 @@ static inline void rxe_odp_retire_mr(struct rxe_mr *mr)
 /* Before @rxe goes: no system call waits in it any more for a page fault. */
 static inline void rxe_odp_device_stop(struct rxe_dev *rxe)
 {
-	struct rxe_pool_elem *elem;
 	unsigned long index;
+	void *entry;
 
 	WRITE_ONCE(rxe->odp_going, true);
 	/* Whoever uses an MR that comes after this look at them sees that. */
 	smp_mb();
-	xa_for_each(&rxe->mr_pool.xa, index, elem) {
+	xa_for_each(&rxe->mr_pool.xa, index, entry) {
 		struct rxe_mr *mr = rxe_pool_get_index(&rxe->mr_pool, index);
 
 		if (!mr)
@@ -234,7 +234,7 @@ static inline int rxe_odp_wait_for_references(struct rxe_pool_elem *elem)
 	if (wait_for_completion_timeout(&elem->complete, soon))
 		return 0;
 	pr_err("%s %u has %u references, and no work is known that has one\n",
-	       elem->pool->name, elem->index, kref_read(&elem->ref_cnt));
+	       elem->pool->name, elem->index, kref_read(&elem->ref->count));
 	/* These cannot be killed. */
 	if (current->flags & (PF_EXITING | PF_KTHREAD))
 		return wait_for_completion_timeout(&elem->complete, late) ? 0 : -ETIMEDOUT;
