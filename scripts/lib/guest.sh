@@ -6,7 +6,7 @@
 guest_image=$ODP_CACHE/guest/root.img
 guest_packages=(
 	rdma-core ibverbs-providers python3-pyverbs ibverbs-utils rdmacm-utils
-	perftest iproute2 kmod mount util-linux procps libfuse3-4
+	perftest iproute2 kmod mount util-linux procps libfuse3-4 python3-scapy
 )
 
 guest_hash() {
