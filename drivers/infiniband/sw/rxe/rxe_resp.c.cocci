@@ -276,6 +276,32 @@
  	...+>
  }
 
+// And without one: the message before, of which a packet was lost, may have been a WRITE.
+// What has come instead of its next packet is the first one of another message.
+@class_d1_opcode@
+@@
+ do_class_d1e_error(...)
+ {
+ 	<+...
+ 	if (qp->resp.wqe) {
+ 		...
+-		qp->resp.opcode = -1;
+ 	}
++	qp->resp.opcode = -1;
+ 	...+>
+ }
+
+@class_d1_start@
+@@
+ rxe_receiver(...)
+ {
+ 	<+...
+ 	state = do_class_d1e_error(qp);
++	if (state == RESPST_CLEANUP && !qp->srq && pkt->mask & RXE_START_MASK)
++		state = RESPST_CHK_OP_SEQ;
+ 	...+>
+ }
+
 // Called with interrupts off, in which pages of a network driver's pool cannot be given back.
 @drain@
 @@
