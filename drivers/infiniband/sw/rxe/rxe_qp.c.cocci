@@ -35,6 +35,20 @@
  	...
  }
 
+// Zero is an MTU of -1: packets of 4 GiB. Nobody else looks at what user space says.
+@mtu_exists@
+@@
+ rxe_qp_chk_attr(...)
+ {
+ 	<+...
+ 	if (
++	    mtu < IB_MTU_256 ||
+ 	    mtu > max_mtu) {
+ 		...
+ 	}
+ 	...+>
+ }
+
 // What has parked is scheduled again.
 @sender_waits@
 @@
