@@ -127,3 +127,13 @@
 +		rxe_sched_task(&qp->send_task);
  	...+>
  }
+
+@init_modify_lock@
+@@
+ rxe_qp_init_misc(...)
+ {
+ 	<+...
++	mutex_init(&qp->modify_lock);
+ 	spin_lock_init(&qp->state_lock);
+ 	...+>
+ }

@@ -138,3 +138,27 @@ expression E;
 +	return err;
  	...+>
  }
+
+// ib_uverbs lets threads modify a queue pair at the same time. One that is reset by one of
+// them would have its tasks enabled while the other waits for their end.
+@modify_qp_locked@
+@@
+-static int rxe_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr,
+-			 int mask, struct ib_udata *udata)
++static int rxe_modify_qp_locked(struct ib_qp *ibqp, struct ib_qp_attr *attr,
++				int mask, struct ib_udata *udata)
+ {
+ 	...
+ }
++
++static int rxe_modify_qp(struct ib_qp *ibqp, struct ib_qp_attr *attr,
++			 int mask, struct ib_udata *udata)
++{
++	struct rxe_qp *qp = to_rqp(ibqp);
++	int err;
++
++	mutex_lock(&qp->modify_lock);
++	err = rxe_modify_qp_locked(ibqp, attr, mask, udata);
++	mutex_unlock(&qp->modify_lock);
++	return err;
++}

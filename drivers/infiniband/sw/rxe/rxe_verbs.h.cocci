@@ -51,3 +51,11 @@
 +	struct net *net;
 +	struct list_head links;
  };
+
+// Held by who modifies the queue pair. Tasks are waited for within.
+@qp_modify_lock@
+@@
+ struct rxe_qp {
+ 	...
++	struct mutex modify_lock;
+ };
