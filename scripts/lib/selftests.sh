@@ -15,8 +15,8 @@ ODP_KERNEL=${ODP_KERNEL:-stock}
 ODP_SLOW=${ODP_SLOW:-$(flavour_slowness "$ODP_KERNEL")}
 # What time limits are multiplied by: a soak is long.
 patience=$((ODP_SLOW * (${ODP_SOAK:-0} == 1 ? 20 : 1)))
-# Suites may run at the same time: each has a copy of its own.
-installed=$project/build/selftests/$(basename "$0")
+# Suites may run at the same time, and one for several kernels: each has a copy of its own.
+installed=$project/build/selftests/$ODP_KERNEL/$(basename "$0")
 
 # The modules that fit the kernel, the tests' own among them.
 selftest_modules() {
