@@ -42,6 +42,7 @@ struct round {
 	int kept[64];
 	unsigned int count_kept, kills, exits, tidied, removals;
 	unsigned int ends, moves;	/* which kind is next: a slow machine gets few of them */
+	double slowest_link;		/* made or deleted, in seconds */
 	bool failed, unwatched;
 };
 
@@ -189,10 +190,13 @@ static void end_all(struct round *r, bool device_gone)
 		end(r, i, device_gone);
 }
 
+/* With a device go all of its objects. */
 static bool rdma_link(struct round *r, const char *what, const char *device, const char *netdev)
 {
+	const double begun = patience_seconds();
+	int status = 0;
+	bool gone;
 	pid_t pid;
-	int status;
 
 	fflush(stdout);
 	pid = fork();
@@ -204,9 +208,13 @@ static bool rdma_link(struct round *r, const char *what, const char *device, con
 		execlp("rdma", "rdma", "link", what, device, NULL);
 	if (!pid)
 		_exit(ODP_ERROR);
-	if (is_gone(r, pid, CALL_S, &status) && !status)
+	gone = is_gone(r, pid, TIDY_S, &status);
+	if (patience_seconds() - begun > r->slowest_link)
+		r->slowest_link = patience_seconds() - begun;
+	if (gone && !status)
 		return true;
-	fail(r, "rdma link %s %s does not work", what, device);
+	fail(r, "rdma link %s %s: %s, status %#x", what, device,
+	     gone ? "has ended" : "has not ended", status);
 	show_stacks(pid);
 	return false;
 }
@@ -312,6 +320,7 @@ static void print_counts(const struct round *r)
 	printf("count %u processes that destroy all\n", r->tidied);
 	printf("count %u devices removed\n", r->removals);
 	printf("slowest %.0f %s\n", s->slowest * 1000, s->slowest_name ?: "-");
+	printf("slowest %.0f rdma link\n", r->slowest_link * 1000);
 	fflush(stdout);
 }
 
