@@ -24,7 +24,8 @@ use kernel::{
 use netlink::{rxe_odp_fill_res_mr_entry, rxe_odp_fill_stat_mr_entry};
 use odp::{region::Parks, umem::AccessFlags, Access};
 use reach::{
-    rxe_reach_decide, rxe_reach_is_of_record, rxe_reach_may_bind, rxe_reach_may_invalidate,
+    rxe_reach_decide, rxe_reach_decide_by_window, rxe_reach_is_of_record, rxe_reach_may_bind,
+    rxe_reach_may_invalidate,
 };
 use ring::{rxe_ring_check, rxe_ring_check_sges};
 use rxe_bindings::{ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr, rxe_odp_wait};
@@ -60,6 +61,7 @@ exports! {
     rxe_odp_exit,
     rxe_odp_stop_waiting,
     rxe_reach_decide,
+    rxe_reach_decide_by_window,
     rxe_reach_is_of_record,
     rxe_reach_may_bind,
     rxe_reach_may_invalidate,

@@ -204,6 +204,8 @@ pub(crate) enum Refusal {
 ///
 /// - [`Refusal::Denied`] if the key is not of that queue pair, or does not allow the operation there;
 /// - [`Refusal::Misaligned`] if it is an atomic one that is not aligned to eight bytes.
+// Into both callers: to who has no window the half about windows is nothing.
+#[inline(always)]
 pub(crate) fn reach(
     request: &Request,
     region: &Region,

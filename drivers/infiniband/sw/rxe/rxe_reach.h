@@ -11,23 +11,11 @@ static inline enum rxe_reach_operation rxe_reach_operation(u32 mask)
 {
 	if (mask & RXE_READ_MASK)
 		return RXE_REACH_READ;
+	if (likely(!(mask & (RXE_ATOMIC_MASK | RXE_ATOMIC_WRITE_MASK | RXE_FLUSH_MASK))))
+		return RXE_REACH_WRITE;
 	if (mask & RXE_ATOMIC_MASK)
 		return RXE_REACH_ATOMIC;
-	if (mask & RXE_ATOMIC_WRITE_MASK)
-		return RXE_REACH_ATOMIC_WRITE;
-	return mask & RXE_FLUSH_MASK ? RXE_REACH_FLUSH : RXE_REACH_WRITE;
-}
-
-static inline struct rxe_reach_region rxe_reach_region(struct rxe_mr *mr)
-{
-	return (struct rxe_reach_region) {
-		.valid = READ_ONCE(mr->state) == RXE_MR_STATE_VALID,
-		.everything = mr->ibmr.type == IB_MR_TYPE_DMA,
-		.key = mr->rkey,
-		.access = mr->access,
-		.pd = mr->ibmr.pd,
-		.bytes = { mr->ibmr.iova, mr->ibmr.length },
-	};
+	return mask & RXE_FLUSH_MASK ? RXE_REACH_FLUSH : RXE_REACH_ATOMIC_WRITE;
 }
 
 /* Held: the window's lock. */
@@ -44,49 +32,43 @@ static inline struct rxe_reach_window rxe_reach_window(struct rxe_mw *mw)
 	};
 }
 
-/*
- * Decides about @request of @qp's peer. If it is allowed, @found is the MR, with a
- * reference, and @qp->reach what is meant of it.
- */
-static inline enum rxe_reach_answer rxe_reach_key(struct rxe_qp *qp,
-						  struct rxe_reach_request *request,
-						  struct rxe_mr **found)
+/* Out of the way of all those that do not use a window. */
+static inline __cold enum rxe_reach_answer
+rxe_reach_by_window(struct rxe_qp *qp, const struct rxe_reach_request *request,
+		    struct rxe_mr **found)
 {
 	struct rxe_dev *rxe = to_rdev(qp->ibqp.device);
-	bool by_window = rkey_is_mw(request->key);
-	enum rxe_reach_answer answer;
-	struct rxe_reach_region region;
+	struct rxe_mw *mw = rxe_pool_get_index(&rxe->mw_pool, request->key >> 8);
 	struct rxe_reach_window window;
-	struct rxe_mr *mr;
 
-	if (unlikely(by_window)) {
-		struct rxe_mw *mw = rxe_pool_get_index(&rxe->mw_pool, request->key >> 8);
-
-		if (!mw)
-			return RXE_REACH_DENIED;
-		spin_lock_bh(&mw->lock);
-		window = rxe_reach_window(mw);
-		mr = mw->mr;
-		if (mr)
-			rxe_get(mr);
-		spin_unlock_bh(&mw->lock);
-		rxe_put(mw);
-	} else {
-		mr = rxe_pool_get_index(&rxe->mr_pool, request->key >> 8);
-	}
-	if (!mr)
+	if (!mw)
 		return RXE_REACH_DENIED;
+	spin_lock_bh(&mw->lock);
+	window = rxe_reach_window(mw);
+	*found = mw->mr;
+	if (*found)
+		rxe_get(*found);
+	spin_unlock_bh(&mw->lock);
+	rxe_put(mw);
+	if (!*found)
+		return RXE_REACH_DENIED;
+	return rxe_reach_decide_by_window(request, *found, &window, &qp->reach);
+}
 
-	request->pd = qp->ibqp.pd;
-	request->qp = qp;
-	request->qp_access = qp->attr.qp_access_flags;
-	region = rxe_reach_region(mr);
-	answer = rxe_reach_decide(request, &region, by_window ? &window : NULL, &qp->reach);
-	if (answer == RXE_REACH_ALLOWED)
-		*found = mr;
-	else
-		rxe_put(mr);
-	return answer;
+/*
+ * Decides about @request of @qp's peer. @found, which is NULL, is the MR then, with a
+ * reference, if there is one at all; if it is allowed, @qp->reach is what is meant of it.
+ */
+static inline enum rxe_reach_answer rxe_reach_key(struct rxe_qp *qp,
+						  const struct rxe_reach_request *request,
+						  struct rxe_mr **found)
+{
+	if (unlikely(rkey_is_mw(request->key)))
+		return rxe_reach_by_window(qp, request, found);
+	*found = rxe_pool_get_index(&to_rdev(qp->ibqp.device)->mr_pool, request->key >> 8);
+	if (!*found)
+		return RXE_REACH_DENIED;
+	return rxe_reach_decide(request, *found, &qp->reach);
 }
 
 /* @qp has the request, or what is left of it, whose next packet is @pkt. */
@@ -94,18 +76,19 @@ static inline enum rxe_reach_answer rxe_reach_packet(struct rxe_qp *qp,
 						     struct rxe_pkt_info *pkt,
 						     struct rxe_mr **mr)
 {
+	bool flushes = pkt->mask & RXE_FLUSH_MASK;
 	struct rxe_reach_request request = {
 		.operation = rxe_reach_operation(pkt->mask),
+		.placement = flushes ? feth_plt(pkt) : 0,
+		.level = flushes ? feth_sel(pkt) : 0,
 		.key = qp->resp.rkey,
 		.bytes = { qp->resp.va, qp->resp.resid },
+		.pd = qp->ibqp.pd,
+		.qp = qp,
+		.qp_access = qp->attr.qp_access_flags,
 	};
-	enum rxe_reach_answer answer;
+	enum rxe_reach_answer answer = rxe_reach_key(qp, &request, mr);
 
-	if (pkt->mask & RXE_FLUSH_MASK) {
-		request.placement = feth_plt(pkt);
-		request.level = feth_sel(pkt);
-	}
-	answer = rxe_reach_key(qp, &request, mr);
 	if (answer == RXE_REACH_ALLOWED)
 		qp->resp.offset = qp->reach.start - qp->resp.va;
 	return answer;
@@ -118,10 +101,16 @@ static inline struct rxe_mr *rxe_reach_read(struct rxe_qp *qp, const struct resp
 		.operation = RXE_REACH_READ,
 		.key = res->read.rkey,
 		.bytes = { res->read.va, res->read.resid },
+		.pd = qp->ibqp.pd,
+		.qp = qp,
+		.qp_access = qp->attr.qp_access_flags,
 	};
 	struct rxe_mr *mr = NULL;
 
-	rxe_reach_key(qp, &request, &mr);
+	if (rxe_reach_key(qp, &request, &mr) != RXE_REACH_ALLOWED && mr) {
+		rxe_put(mr);
+		mr = NULL;
+	}
 	return mr;
 }
 
@@ -165,13 +154,12 @@ static inline struct resp_res *rxe_reach_find_record(struct rxe_qp *qp,
 static inline bool rxe_reach_binds(const struct rxe_send_wqe *wqe, struct rxe_mw *mw,
 				   struct rxe_mr *mr, int access)
 {
-	struct rxe_reach_region region = rxe_reach_region(mr);
 	struct rxe_reach_window window = rxe_reach_window(mw);
 
 	window.access = access;
 	window.bytes.start = wqe->wr.wr.mw.addr;
 	window.bytes.length = wqe->wr.wr.mw.length;
-	return rxe_reach_may_bind(&region, &window);
+	return rxe_reach_may_bind(mr, &window);
 }
 
 /* Whether @qp, or its peer, may invalidate @mw. */

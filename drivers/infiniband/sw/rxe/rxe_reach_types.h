@@ -6,6 +6,8 @@
 #ifndef RXE_REACH_TYPES_H
 #define RXE_REACH_TYPES_H
 
+struct rxe_mr;
+
 enum rxe_reach_operation {
 	RXE_REACH_READ,
 	RXE_REACH_WRITE,
@@ -36,15 +38,6 @@ struct rxe_reach_request {
 	int		qp_access;
 };
 
-struct rxe_reach_region {
-	bool		valid;
-	bool		everything;	/* has no bounds */
-	u32		key;
-	int		access;
-	const void	*pd;
-	struct rxe_reach_bytes bytes;
-};
-
 struct rxe_reach_window {
 	bool		valid;
 	bool		is_type2;
@@ -72,14 +65,19 @@ struct rxe_reach_duplicate {
 	struct rxe_reach_bytes bytes;
 };
 
-/* @window may be NULL. If the answer is yes, @bytes are the region's that are meant. */
+/*
+ * By the region's own key, and by the key of a window of it. If the answer is yes, @bytes
+ * are the region's that are meant.
+ */
 enum rxe_reach_answer rxe_reach_decide(const struct rxe_reach_request *request,
-				       const struct rxe_reach_region *region,
-				       const struct rxe_reach_window *window,
+				       const struct rxe_mr *region,
 				       struct rxe_reach_bytes *bytes);
+enum rxe_reach_answer rxe_reach_decide_by_window(const struct rxe_reach_request *request,
+						 const struct rxe_mr *region,
+						 const struct rxe_reach_window *window,
+						 struct rxe_reach_bytes *bytes);
 
-bool rxe_reach_may_bind(const struct rxe_reach_region *region,
-			const struct rxe_reach_window *window);
+bool rxe_reach_may_bind(const struct rxe_mr *region, const struct rxe_reach_window *window);
 
 bool rxe_reach_may_invalidate(const struct rxe_reach_window *window, const void *pd,
 			      const void *qp);

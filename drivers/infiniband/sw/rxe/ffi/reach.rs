@@ -8,8 +8,8 @@ use crate::reach::{
 };
 use kernel::prelude::*;
 use rxe_bindings::{
-    rxe_reach_answer, rxe_reach_bytes, rxe_reach_duplicate, rxe_reach_operation, rxe_reach_record,
-    rxe_reach_region, rxe_reach_request, rxe_reach_window,
+    rxe_mr, rxe_reach_answer, rxe_reach_bytes, rxe_reach_duplicate, rxe_reach_operation,
+    rxe_reach_record, rxe_reach_request, rxe_reach_window,
 };
 
 /// Fails to compile where a right is another bit in C.
@@ -69,26 +69,38 @@ fn operation(request: &rxe_reach_request) -> Operation {
 impl From<&rxe_reach_request> for Request {
     fn from(request: &rxe_reach_request) -> Self {
         Self {
-            operation: operation(request),
             key: request.key,
             bytes: extent(&request.bytes),
             // CAST: Only compared.
             pd: request.pd as usize,
             qp: request.qp as usize,
             qp_rights: rights(request.qp_access),
+            // Last, so that who decides about it at once need not do so twice.
+            operation: operation(request),
         }
     }
 }
 
-impl From<&rxe_reach_region> for Region {
-    fn from(region: &rxe_reach_region) -> Self {
-        Self {
-            valid: region.valid,
-            key: region.key,
-            // CAST: Only compared.
-            pd: region.pd as usize,
-            rights: rights(region.access),
-            bytes: (!region.everything).then(|| extent(&region.bytes)),
+/// An MR, as it is now.
+///
+/// # Safety
+///
+/// `mr` must be a live MR.
+unsafe fn region_of(mr: *const rxe_mr) -> Region {
+    // SAFETY: By the caller's promise. Its owner may deregister it at any time. CAST: Only compared.
+    unsafe {
+        let state = (&raw const (*mr).state).read_volatile();
+        let has_bounds = (*mr).ibmr.type_ != rxe_bindings::ib_mr_type_IB_MR_TYPE_DMA;
+
+        Region {
+            valid: state == rxe_bindings::rxe_mr_state_RXE_MR_STATE_VALID,
+            key: (*mr).rkey,
+            pd: (*mr).ibmr.pd as usize,
+            rights: rights((*mr).access),
+            bytes: has_bounds.then_some(Extent {
+                start: (*mr).ibmr.iova,
+                length: (*mr).ibmr.length,
+            }),
         }
     }
 }
@@ -108,26 +120,18 @@ impl From<&rxe_reach_window> for Window {
     }
 }
 
+/// Tells C what was decided.
+///
 /// # Safety
 ///
-/// As C's contract: each pointer may be read, `bytes` written; `window` may be null.
-#[no_mangle]
-pub(super) unsafe extern "C" fn rxe_reach_decide(
-    request: *const rxe_reach_request,
-    region: *const rxe_reach_region,
-    window: *const rxe_reach_window,
+/// `bytes` may be written.
+unsafe fn answer(
+    decided: Result<Extent, Refusal>,
     bytes: *mut rxe_reach_bytes,
 ) -> rxe_reach_answer {
-    // SAFETY: By C's contract.
-    let (request, region, window) = unsafe { (&*request, &*region, window.as_ref()) };
-
-    match reach(
-        &request.into(),
-        &region.into(),
-        window.map(Window::from).as_ref(),
-    ) {
+    match decided {
         Ok(Extent { start, length }) => {
-            // SAFETY: By C's contract.
+            // SAFETY: By the caller's promise.
             unsafe { bytes.write(rxe_reach_bytes { start, length }) };
             rxe_bindings::rxe_reach_answer_RXE_REACH_ALLOWED
         }
@@ -138,16 +142,49 @@ pub(super) unsafe extern "C" fn rxe_reach_decide(
 
 /// # Safety
 ///
-/// As C's contract: both may be read.
+/// As C's contract: `request` may be read, `bytes` written, and `mr` is live.
+#[no_mangle]
+pub(super) unsafe extern "C" fn rxe_reach_decide(
+    request: *const rxe_reach_request,
+    mr: *const rxe_mr,
+    bytes: *mut rxe_reach_bytes,
+) -> rxe_reach_answer {
+    // SAFETY: By C's contract.
+    unsafe {
+        let region = region_of(mr);
+        answer(reach(&(&*request).into(), &region, None), bytes)
+    }
+}
+
+/// # Safety
+///
+/// As C's contract: `request` and `window` may be read, `bytes` written, and `mr` is live.
+#[no_mangle]
+pub(super) unsafe extern "C" fn rxe_reach_decide_by_window(
+    request: *const rxe_reach_request,
+    mr: *const rxe_mr,
+    window: *const rxe_reach_window,
+    bytes: *mut rxe_reach_bytes,
+) -> rxe_reach_answer {
+    // SAFETY: By C's contract.
+    unsafe {
+        let (region, window) = (region_of(mr), Window::from(&*window));
+        answer(reach(&(&*request).into(), &region, Some(&window)), bytes)
+    }
+}
+
+/// # Safety
+///
+/// As C's contract: `mr` is live, and `window` may be read.
 #[no_mangle]
 pub(super) unsafe extern "C" fn rxe_reach_may_bind(
-    region: *const rxe_reach_region,
+    mr: *const rxe_mr,
     window: *const rxe_reach_window,
 ) -> bool {
     // SAFETY: By C's contract.
-    let (region, window) = unsafe { (&*region, &*window) };
+    let (region, window) = unsafe { (region_of(mr), &*window) };
 
-    Window::from(window).may_be_of(&region.into())
+    Window::from(window).may_be_of(&region)
 }
 
 /// # Safety
