@@ -419,11 +419,12 @@ statement S;
 @@
 -	if (mw) rxe_put(mw);
 
-// Nothing is left of what the record was for before.
+// Nothing is left of what the record was for before. All of a READ's is written below.
 @record_cleared@
 @@
  	free_rd_atomic_resource(res);
-+	memset(res, 0, sizeof(*res));
++	if (type != RXE_READ_MASK)
++		memset(res, 0, sizeof(*res));
 
 // A READ is known by the addresses that the peer uses, where its window is now.
 @record_of_read@
