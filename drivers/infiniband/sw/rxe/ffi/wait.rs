@@ -4,7 +4,10 @@
 
 use super::errno;
 use crate::mr::{MrIo, OdpMr};
-use core::task::{RawWaker, RawWakerVTable, Waker};
+use core::{
+    mem::ManuallyDrop,
+    task::{RawWaker, RawWakerVTable, Waker},
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -117,11 +120,13 @@ pub(super) unsafe fn with_memory<R>(
     wait: *mut rxe_odp_wait,
     f: impl FnOnce(&mut MrIo<'_, Parks<'_>>) -> Result<R>,
 ) -> Result<R> {
-    // SAFETY: By the caller's promise. The waker is dropped with what the task has parked for.
+    // SAFETY: By the caller's promise. A clone of the waker is dropped with what the task has parked for.
     let (parked, waker) = unsafe {
         let task = (*wait).task.cast_const().cast();
         (parked_of(wait), Waker::from_raw(RawWaker::new(task, WAKER)))
     };
+    // It owns nothing, and to drop it is an indirect call.
+    let waker = ManuallyDrop::new(waker);
 
     f(&mut mr.parking(parked, &waker))
 }
