@@ -27,7 +27,7 @@ use reach::{
     rxe_reach_decide, rxe_reach_decide_by_window, rxe_reach_is_of_record, rxe_reach_may_bind,
     rxe_reach_may_invalidate,
 };
-use ring::{rxe_ring_check, rxe_ring_check_sges};
+use ring::{rxe_ring_take_received, rxe_ring_take_sent};
 use rxe_bindings::{ib_pd, ib_sge, resp_states, rxe_dev, rxe_mr, rxe_odp_wait};
 use wait::{
     rxe_odp_exit, rxe_odp_init, rxe_odp_is_waiting, rxe_odp_leave, rxe_odp_stop_waiting,
@@ -65,8 +65,8 @@ exports! {
     rxe_reach_is_of_record,
     rxe_reach_may_bind,
     rxe_reach_may_invalidate,
-    rxe_ring_check,
-    rxe_ring_check_sges,
+    rxe_ring_take_received,
+    rxe_ring_take_sent,
 }
 
 /// What C expects of a function that succeeds or fails.

@@ -12,54 +12,16 @@
 
 #include "rxe_queue.h"
 
-/* What is to be known of a request in order to check it. */
-struct rxe_ring_request {
-	u32	mask;		/* rxe_wr_mask of its opcode; 0 if there is no such */
-	u32	length;		/* as the user says; of one that receives, set by the check */
-	u32	num_sge;	/* as the user says; then how many there are */
-	u32	max_sge;
-	u32	max_inline;
-	u32	bytes;		/* set by the check: of data behind it */
-	bool	has_sges;	/* and whether a scatter list is there instead */
-	bool	in_line;	/* the user says that it is not */
-	bool	receives;
-};
-
-/* Rust's (work_request.rs). The second is for a request that has a scatter list. */
-enum ib_wc_status rxe_ring_check(struct rxe_ring_request *request);
-enum ib_wc_status rxe_ring_check_sges(struct rxe_ring_request *request,
-				      const struct rxe_sge *sge);
-
 /*
- * Copies what is behind a request from @theirs to @ours, as far as it is right. The barriers
- * here: the compiler is not to take from the ring again what it has to check.
+ * Rust's (work_request.rs). Each copies what is behind a request, of which @theirs is in a
+ * ring, as far as it is right, and tells what is wrong. @mask is rxe_wr_mask of its opcode;
+ * 0 if there is no such.
  */
-static inline enum ib_wc_status rxe_ring_copy_payload(struct rxe_ring_request *request,
-						      const struct rxe_dma_info *theirs,
-						      struct rxe_dma_info *ours)
-{
-	enum ib_wc_status status = rxe_ring_check(request);
-	u32 i;
-
-	if (status == IB_WC_SUCCESS && request->has_sges) {
-		for (i = 0; i < request->num_sge; i++)
-			ours->sge[i] = theirs->sge[i];
-		barrier();
-		status = rxe_ring_check_sges(request, ours->sge);
-	} else if (status == IB_WC_SUCCESS) {
-		memcpy(ours->inline_data, theirs->inline_data, request->bytes);
-	}
-	if (status != IB_WC_SUCCESS) {
-		request->num_sge = 0;
-		request->length = 0;
-	}
-	ours->length = request->length;
-	ours->resid = request->length;
-	ours->num_sge = request->num_sge;
-	ours->cur_sge = 0;
-	ours->sge_offset = 0;
-	return status;
-}
+enum ib_wc_status rxe_ring_take_sent(u32 mask, bool in_line, u32 max_sge, u32 max_inline,
+				     const struct rxe_dma_info *theirs,
+				     struct rxe_dma_info *ours);
+enum ib_wc_status rxe_ring_take_received(u32 max_sge, const struct rxe_dma_info *theirs,
+					 struct rxe_dma_info *ours);
 
 /* --- Send queues -------------------------------------------------------------------------- */
 
@@ -116,24 +78,19 @@ static inline void rxe_ring_take_slot(struct rxe_qp *qp, struct rxe_queue *q, u3
 {
 	const struct rxe_send_wqe *theirs = rxe_ring_slot(q, index);
 	struct rxe_send_wqe *wqe = queue_addr_from_index(q, index);
-	struct rxe_ring_request request;
+	u32 mask;
 
 	rxe_ring_copy_wr(qp, &theirs->wr, &wqe->wr);
-	request = (struct rxe_ring_request) {
-		/* Who registers memory names the kernel's own object for it. */
-		.mask = wqe->wr.opcode == IB_WR_REG_MR ? 0 : wr_opcode_mask(wqe->wr.opcode, qp),
-		.length = READ_ONCE(theirs->dma.length),
-		.num_sge = READ_ONCE(theirs->dma.num_sge),
-		.max_sge = qp->sq.max_sge,
-		.max_inline = qp->sq.max_inline,
-		.in_line = wqe->wr.send_flags & IB_SEND_INLINE,
-	};
-	rxe_ring_start(wqe, rxe_ring_copy_payload(&request, &theirs->dma, &wqe->dma));
-	wqe->mask = request.mask;
+	/* Who registers memory names the kernel's own object for it. */
+	mask = wqe->wr.opcode == IB_WR_REG_MR ? 0 : wr_opcode_mask(wqe->wr.opcode, qp);
+	rxe_ring_start(wqe, rxe_ring_take_sent(mask, wqe->wr.send_flags & IB_SEND_INLINE,
+					       qp->sq.max_sge, qp->sq.max_inline,
+					       &theirs->dma, &wqe->dma));
+	wqe->mask = mask;
 	wqe->ssn = atomic_add_return(1, &qp->ssn);
 	/* It is the first of what each of these operations has. */
-	wqe->iova = request.mask & (WR_ATOMIC_MASK | WR_READ_OR_WRITE_MASK | WR_FLUSH_MASK |
-				    WR_ATOMIC_WRITE_MASK) ? wqe->wr.wr.rdma.remote_addr : 0;
+	wqe->iova = mask & (WR_ATOMIC_MASK | WR_READ_OR_WRITE_MASK | WR_FLUSH_MASK |
+			    WR_ATOMIC_WRITE_MASK) ? wqe->wr.wr.rdma.remote_addr : 0;
 }
 
 /*
@@ -198,15 +155,11 @@ static inline enum resp_states rxe_ring_take_recv(struct rxe_qp *qp, const struc
 						  const struct rxe_recv_wqe *theirs)
 {
 	struct rxe_recv_wqe *wqe = &qp->resp.srq_wqe.wqe;
-	struct rxe_ring_request request = {
-		.receives = true,
-		.max_sge = min_t(u32, rq->max_sge, RXE_MAX_SGE),
-	};
+	u32 max_sge = min_t(u32, rq->max_sge, RXE_MAX_SGE);
 
 	wqe->wr_id = READ_ONCE(theirs->wr_id);
-	request.num_sge = READ_ONCE(theirs->dma.num_sge);
 	qp->resp.wqe = wqe;
-	if (rxe_ring_copy_payload(&request, &theirs->dma, &wqe->dma) != IB_WC_SUCCESS)
+	if (rxe_ring_take_received(max_sge, &theirs->dma, &wqe->dma) != IB_WC_SUCCESS)
 		return RESPST_ERR_MALFORMED_WQE;
 	return RESPST_CHK_LENGTH;
 }
