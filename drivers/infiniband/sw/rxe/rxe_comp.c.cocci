@@ -144,10 +144,23 @@
 +	rxe_ring_take_rest(q);
  	while ((wqe = queue_head(q, q->type))) {
  		...
++		wqe->state = wqe_state_posted;
  		queue_advance_consumer(q, q->type);
 +		cond_resched();
  	}
 +	qp->req.wqe_index = queue_get_consumer(q, q->type);
+ }
+
+// A free slot is one of a request that has not begun: who looks whether the queue is drained
+// looks there.
+@slot_is_free@
+@@
+ do_complete(...)
+ {
+ 	...
++	wqe->state = wqe_state_posted;
+ 	queue_advance_consumer(qp->sq.queue, QUEUE_TYPE_FROM_CLIENT);
+ 	...
  }
 
 // A ring can be long: not under a lock. The task is the only one to take from it.

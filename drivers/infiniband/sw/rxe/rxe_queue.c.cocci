@@ -1,5 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
+@slots@
+@@
+ rxe_queue_init(...)
+ {
+ 	<+...
+ 	q->buf->index_mask = q->index_mask;
++	q->slots = q->buf->data;
+ 	...+>
+ }
+
 @cleanup_copies@
 @@
  rxe_queue_cleanup(...)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Of a user's send queue: the copies of what was taken out of its ring, slot by slot, and
-// the end of it. All that follows knows the copies only.
+// the end of it. All that follows knows the slots only: the copies, or the ring itself.
 @queue_copies@
 @@
  struct rxe_queue {
  	...
++	void			*slots;
 +	void			*copies;
 +	u32			taken;
  };
@@ -20,25 +21,13 @@
  	...
  }
 
-@slots@
-@@
-+static inline void *queue_slots(const struct rxe_queue *q)
-+{
-+	return q->copies ? q->copies : q->buf->data;
-+}
-+
- queue_next_index(...)
- {
- 	...
- }
-
 @consumer_copy@
 @@
  queue_consumer_addr(...)
  {
  	<+...
 -	q->buf->data
-+	queue_slots(q)
++	q->slots
  	...+>
  }
 
@@ -48,6 +37,6 @@
  {
  	<+...
 -	q->buf->data
-+	queue_slots(q)
++	q->slots
  	...+>
  }

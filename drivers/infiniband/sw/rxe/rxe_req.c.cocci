@@ -74,6 +74,18 @@
  	...
  }
 
+// What it is was found then.
+@mask_of_kernel@
+expression E;
+@@
+ req_next_wqe(...)
+ {
+ 	...
++	if (!qp->is_user)
+ 	wqe->mask = E;
+ 	...
+ }
+
 // And was checked then.
 @wrong_request@
 expression E;

@@ -34,7 +34,10 @@ static inline int rxe_ring_init(struct rxe_queue *q)
 
 	q->copies = __vmalloc(q->buf_size - sizeof(struct rxe_queue_buf),
 			      GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
-	return q->copies ? 0 : -ENOMEM;
+	if (!q->copies)
+		return -ENOMEM;
+	q->slots = q->copies;
+	return 0;
 }
 
 static inline const struct rxe_send_wqe *rxe_ring_slot(const struct rxe_queue *q, u32 index)
@@ -93,19 +96,6 @@ static inline void rxe_ring_take_slot(struct rxe_qp *qp, struct rxe_queue *q, u3
 			    WR_ATOMIC_WRITE_MASK) ? wqe->wr.wr.rdma.remote_addr : 0;
 }
 
-/*
- * The slot behind what was taken is free. Who looks whether the queue is drained looks there,
- * at a request that has not begun.
- */
-static inline void rxe_ring_taken(struct rxe_queue *q)
-{
-	struct rxe_send_wqe *next;
-
-	q->taken = queue_next_index(q, q->taken);
-	next = queue_addr_from_index(q, q->taken);
-	next->state = wqe_state_posted;
-}
-
 /* Takes the next request, if there is one. The end of what was taken. */
 static inline u32 rxe_ring_take(struct rxe_qp *qp, struct rxe_queue *q)
 {
@@ -115,13 +105,13 @@ static inline u32 rxe_ring_take(struct rxe_qp *qp, struct rxe_queue *q)
 	if ((smp_load_acquire(&q->buf->producer_index) & q->index_mask) != q->taken &&
 	    rxe_ring_has_room(q)) {
 		rxe_ring_take_slot(qp, q, q->taken);
-		rxe_ring_taken(q);
+		q->taken = queue_next_index(q, q->taken);
 	}
 	return q->taken;
 }
 
 /* Takes, of all that is there now, what it takes to flush them: who they are. */
-static inline void rxe_ring_take_rest(struct rxe_queue *q)
+static inline __cold void rxe_ring_take_rest(struct rxe_queue *q)
 {
 	u32 end;
 
@@ -134,7 +124,7 @@ static inline void rxe_ring_take_rest(struct rxe_queue *q)
 
 		wqe->wr.wr_id = READ_ONCE(rxe_ring_slot(q, q->taken)->wr.wr_id);
 		rxe_ring_start(wqe, IB_WC_SUCCESS);
-		rxe_ring_taken(q);
+		q->taken = queue_next_index(q, q->taken);
 		cond_resched();
 	}
 }
