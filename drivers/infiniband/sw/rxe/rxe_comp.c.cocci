@@ -186,3 +186,13 @@
 +	dev_kfree_skb_any(skb);
  	...+>
  }
+
+@queue_response@
+@@
+ rxe_comp_queue_pkt(...)
+ {
+ 	...
+-	skb_queue_tail(&qp->resp_pkts, skb);
+-	rxe_sched_task(&qp->send_task);
++	rxe_odp_queue_packet(&qp->resp_pkts, &qp->send_task, skb);
+ }

@@ -79,6 +79,21 @@ static inline void rxe_odp_leave_receiver(struct rxe_qp *qp)
 		rxe_put(mr);
 }
 
+/*
+ * Adds @skb, which has a reference to @task's queue pair, to a queue of it. It is scheduled before
+ * the task can take the packet: with that the last reference may go.
+ */
+static inline void rxe_odp_queue_packet(struct sk_buff_head *queue,
+					struct rxe_task *task, struct sk_buff *skb)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	__skb_queue_tail(queue, skb);
+	rxe_sched_task(task);
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
 /* --- Who goes -------------------------------------------------------------------------- */
 
 /* A type 2 window is not its queue pair's any more; held: the window's lock, or all of it. */

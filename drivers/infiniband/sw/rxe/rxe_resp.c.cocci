@@ -494,3 +494,12 @@ statement S;
 @duplicate_keeps_record@
 @@
 -	res->read.va_org = iova;
+
+@queue_request@
+@@
+ rxe_resp_queue_pkt(...)
+ {
+-	skb_queue_tail(&qp->req_pkts, skb);
+-	rxe_sched_task(&qp->recv_task);
++	rxe_odp_queue_packet(&qp->req_pkts, &qp->recv_task, skb);
+ }
