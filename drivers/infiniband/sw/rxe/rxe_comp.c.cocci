@@ -194,5 +194,5 @@
  	...
 -	skb_queue_tail(&qp->resp_pkts, skb);
 -	rxe_sched_task(&qp->send_task);
-+	rxe_odp_queue_packet(&qp->resp_pkts, &qp->send_task, skb);
++	rxe_odp_queue_packet(qp, &qp->resp_pkts, &qp->send_task, &qp->comp_wait, skb);
  }

@@ -136,3 +136,9 @@ expression length, rest;
  	}
  	...+>
  }
+
+// What a process has the kernel keep is charged to its memory cgroup.
+@pages_charged@
+@@
+-	kzalloc_objs(struct rxe_mr_page, num_pages)
++	kzalloc_objs(struct rxe_mr_page, num_pages, GFP_KERNEL_ACCOUNT)

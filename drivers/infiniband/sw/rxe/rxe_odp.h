@@ -7,6 +7,8 @@
 #ifndef RXE_ODP_H
 #define RXE_ODP_H
 
+#include "rxe_charge.h"
+
 /* Before the MR is taken away: ends work on it, so that no reference is left. */
 void rxe_odp_mr_stop(struct rxe_mr *mr);
 
@@ -80,14 +82,17 @@ static inline void rxe_odp_leave_receiver(struct rxe_qp *qp)
 }
 
 /*
- * Adds @skb, which has a reference to @task's queue pair, to a queue of it. It is scheduled before
+ * Adds @skb, which has a reference to @qp, to a queue of @task's. It is scheduled before
  * the task can take the packet: with that the last reference may go.
  */
-static inline void rxe_odp_queue_packet(struct sk_buff_head *queue,
-					struct rxe_task *task, struct sk_buff *skb)
+static inline void rxe_odp_queue_packet(struct rxe_qp *qp, struct sk_buff_head *queue,
+					struct rxe_task *task, const struct rxe_odp_wait *wait,
+					struct sk_buff *skb)
 {
 	unsigned long flags;
 
+	if (unlikely(READ_ONCE(wait->job)) && !rxe_charge_packet(qp, skb))
+		return;
 	spin_lock_irqsave(&queue->lock, flags);
 	__skb_queue_tail(queue, skb);
 	rxe_sched_task(task);
@@ -293,6 +298,7 @@ static inline bool rxe_odp_keep_response(struct rxe_qp *qp, struct sk_buff *skb)
 		return false;
 	qp->comp_parked = false;
 	skb_queue_head(&qp->resp_pkts, skb);
+	rxe_charge_queue(qp, &qp->resp_pkts);
 	return true;
 }
 
@@ -369,6 +375,7 @@ static inline enum resp_states rxe_odp_not_ready(struct rxe_qp *qp, int err)
 	qp->resp.mr = NULL;
 	if (mr)
 		rxe_put(mr);
+	rxe_charge_queue(qp, &qp->req_pkts);
 	return RESPST_EXIT;
 }
 
@@ -408,7 +415,10 @@ rxe_odp_read_failed(struct rxe_qp *qp, struct resp_res *res, int opcode, int err
 	}
 	if (first)
 		res->state = rdatm_res_state_new;
-	return err == -EINPROGRESS ? RESPST_EXIT : RESPST_DONE;
+	if (err != -EINPROGRESS)
+		return RESPST_DONE;
+	rxe_charge_queue(qp, &qp->req_pkts);
+	return RESPST_EXIT;
 }
 
 #endif /* RXE_ODP_H */

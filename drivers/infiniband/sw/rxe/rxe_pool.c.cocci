@@ -140,3 +140,9 @@
 			  , GFP_KERNEL);
  	...
  }
+
+// What a process has the kernel keep is charged to its memory cgroup.
+@indices_charged@
+@@
+-	XA_FLAGS_ALLOC
++	XA_FLAGS_ALLOC | XA_FLAGS_ACCOUNT

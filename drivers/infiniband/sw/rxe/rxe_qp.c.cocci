@@ -137,3 +137,9 @@
  	spin_lock_init(&qp->state_lock);
  	...+>
  }
+
+// What a process has the kernel keep is charged to its memory cgroup.
+@resources_charged@
+@@
+-	kzalloc_objs(struct resp_res, n)
++	kzalloc_objs(struct resp_res, n, GFP_KERNEL_ACCOUNT)

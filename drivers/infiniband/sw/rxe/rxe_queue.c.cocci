@@ -57,3 +57,24 @@
 +	q->index = cons;
  	...+>
  }
+
+// What a process has the kernel keep is charged to its memory cgroup.
+@queue_charged@
+@@
+ rxe_queue_init(...)
+ {
+ 	<+...
+-	q = kzalloc_obj(*q);
++	q = kzalloc_obj(*q, GFP_KERNEL_ACCOUNT);
+ 	...+>
+ }
+
+@ring_charged@
+@@
+ rxe_queue_init(...)
+ {
+ 	<+...
+-	vmalloc_user(buf_size)
++	rxe_charge_ring(buf_size)
+ 	...+>
+ }

@@ -501,5 +501,5 @@ statement S;
  {
 -	skb_queue_tail(&qp->req_pkts, skb);
 -	rxe_sched_task(&qp->recv_task);
-+	rxe_odp_queue_packet(&qp->req_pkts, &qp->recv_task, skb);
++	rxe_odp_queue_packet(qp, &qp->req_pkts, &qp->recv_task, &qp->resp_wait, skb);
  }

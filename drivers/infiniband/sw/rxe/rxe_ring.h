@@ -8,8 +8,7 @@
 #ifndef RXE_RING_H
 #define RXE_RING_H
 
-#include <linux/vmalloc.h>
-
+#include "rxe_charge.h"
 #include "rxe_queue.h"
 
 /*
@@ -32,8 +31,7 @@ static inline int rxe_ring_init(struct rxe_queue *q)
 	BUILD_BUG_ON(sizeof(struct rxe_send_wqe) + sizeof(u64) > 256 ||
 		     sizeof(struct rxe_send_wqe) <= 128);
 
-	q->copies = __vmalloc(q->buf_size - sizeof(struct rxe_queue_buf),
-			      GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN);
+	q->copies = rxe_charge_ring(q->buf_size - sizeof(struct rxe_queue_buf));
 	if (!q->copies)
 		return -ENOMEM;
 	q->slots = q->copies;

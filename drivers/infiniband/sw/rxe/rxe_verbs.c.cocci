@@ -162,3 +162,9 @@ expression E;
 +	mutex_unlock(&qp->modify_lock);
 +	return err;
 +}
+
+// What a process has the kernel keep is charged to its memory cgroup.
+@mr_charged@
+@@
+-	kzalloc_obj(*mr)
++	kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT)
