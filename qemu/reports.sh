@@ -31,14 +31,18 @@ kernel_race_meant+='|__mmu_notifier_invalidate_range_start / mmu_interval_read_b
 # if there is none of Rust in a stack.
 kernel_race_of_c='ib_umem_odp_[a-z_]+\+.* \[ib_core\]'
 
-# kernel_log LOG: without the reports of data races that have none of ours in a stack, are
-# meant or are C's, but for what another processor reported meanwhile.
+# What the kernel says of a program that died of a trap is not about the kernel.
+kernel_trap_of_user='traps: .*\[[0-9]+\] (general protection fault|trap ).* ip:'
+
+# kernel_log LOG: without the traps of programs, and without the reports of data races that
+# have none of ours in a stack, are meant or are C's, but for what another processor
+# reported meanwhile.
 kernel_log() {
 	tr -d '\r' <"$1" | ours=$kernel_race_pattern meant=$kernel_race_meant \
-		c=$kernel_race_of_c report=$kernel_report_pattern awk '
+		c=$kernel_race_of_c report=$kernel_report_pattern trap=$kernel_trap_of_user awk '
 		BEGIN {	# -v would take the backslashes away
 			ours = ENVIRON["ours"]; meant = ENVIRON["meant"]
-			c = ENVIRON["c"]; report = ENVIRON["report"]
+			c = ENVIRON["c"]; report = ENVIRON["report"]; trap = ENVIRON["trap"]
 		}
 		function end_race(  i, counts) {
 			counts = is_ours && !is_meant && (!is_c || is_rust)
@@ -47,6 +51,7 @@ kernel_log() {
 					print lines[i]
 			in_race = held = is_ours = is_meant = is_c = is_rust = 0
 		}
+		$0 ~ trap { next }
 		/BUG: KCSAN: / { end_race(); in_race = 1; is_meant = $0 ~ meant }
 		!in_race { print; next }
 		{ lines[++held] = $0 }
