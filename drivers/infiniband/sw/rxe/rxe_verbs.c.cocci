@@ -168,3 +168,17 @@ expression E;
 @@
 -	kzalloc_obj(*mr)
 +	kzalloc_obj(*mr, GFP_KERNEL_ACCOUNT)
+
+// Two threads may resize a queue: what is in it is asked under its lock, by who does
+// (resize_finish()), and not of a ring that the other one has freed.
+@resize_cq_once@
+@@
+ rxe_resize_cq(...)
+ {
+ 	<+...
+ 	if (cqe > rxe->attr.max_cqe
+-	    || cqe < queue_count(cq->queue, QUEUE_TYPE_TO_CLIENT)
+ 	   )
+ 		return -EINVAL;
+ 	...+>
+ }
