@@ -57,6 +57,16 @@ static inline bool rxe_odp_qp_lives(struct rxe_qp *qp)
 	return lives;
 }
 
+/* Its tasks do not run. */
+static inline void rxe_odp_qp_is_reset(struct rxe_qp *qp)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&qp->state_lock, flags);
+	qp->attr.qp_state = IB_QPS_RESET;
+	spin_unlock_irqrestore(&qp->state_lock, flags);
+}
+
 /* Whether the completer of @qp has parked, and has no reason to look again. */
 static inline bool rxe_odp_completer_waits(struct rxe_qp *qp)
 {

@@ -143,3 +143,15 @@
 @@
 -	kzalloc_objs(struct resp_res, n)
 +	kzalloc_objs(struct resp_res, n, GFP_KERNEL_ACCOUNT)
+
+// A task that ran until then may have failed the queue pair, which would neither be reset
+// then nor tell so.
+@reset_stays@
+@@
+ rxe_qp_reset(...)
+ {
+ 	...
+ 	rxe_disable_task(&qp->send_task);
++	rxe_odp_qp_is_reset(qp);
+ 	...
+ }
