@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/qp.h"
+#include "lib/window.h"
 
 #define LEN	(64 * ODP_PAGE)
 #define START	5000UL		/* of the window in the region */
@@ -168,43 +169,15 @@ static enum ibv_wc_status bind_type1(struct run *r, struct ibv_mw *mw,
 	return odp_wait_wc(&r->back).status;
 }
 
-/* By a work request, as type 2 is bound; the window gets the new key. */
 static enum ibv_wc_status bind_type2(struct run *r, struct ibv_mw *mw,
 				     uint64_t addr, size_t len, int access)
 {
-	struct ibv_send_wr wr = {
-		.opcode = IBV_WR_BIND_MW,
-		.send_flags = IBV_SEND_SIGNALED,
-		.bind_mw = {
-			.mw = mw,
-			.rkey = ibv_inc_rkey(mw->rkey),
-			.bind_info = {
-				.mr = r->mr,
-				.addr = addr,
-				.length = len,
-				.mw_access_flags = access,
-			},
-		},
-	};
-	enum ibv_wc_status status;
-
-	odp_post(&r->back, &wr);
-	status = odp_wait_wc(&r->back).status;
-	if (!status)
-		mw->rkey = wr.bind_mw.rkey;
-	return status;
+	return window_bind(&r->pair, mw, r->mr, addr, len, access);
 }
 
 static enum ibv_wc_status invalidate(struct run *r, uint32_t rkey)
 {
-	struct ibv_send_wr wr = {
-		.opcode = IBV_WR_LOCAL_INV,
-		.send_flags = IBV_SEND_SIGNALED,
-		.invalidate_rkey = rkey,
-	};
-
-	odp_post(&r->back, &wr);
-	return odp_wait_wc(&r->back).status;
+	return window_invalidate(&r->pair, rkey);
 }
 
 static struct ibv_mw *alloc(struct run *r, enum ibv_mw_type type)
